@@ -1,0 +1,40 @@
+# The course's verbs. Each sets up .venv by itself when it has to; `make help` lists them.
+
+BIN := .venv/bin
+READY := .venv/ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help book test check exercises experiments lab clean
+.DEFAULT_GOAL := help
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+book: $(READY) ## build the book, every cell run: _build/html/index.html
+	@.ci/book
+
+test: book ## build the book, then run all tests
+	@$(BIN)/pytest
+
+check: $(READY) ## fast: lint, format, types, exercises up to date
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/course release --check
+
+exercises: $(READY) ## make the student notebooks in exercises/ from solutions/
+	@$(BIN)/course release
+
+experiments: $(READY) ## run and record the longer experiments
+	@echo "There are no experiments yet: those of later chapters will be run and recorded here."
+
+lab: $(READY) ## open JupyterLab on exercises/ (LAB="--no-browser --port 9999" for its options)
+	@$(BIN)/jupyter-lab --notebook-dir=exercises $(LAB)
+
+clean: ## remove what was generated, but not .venv
+	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The stamp is written last, so an interrupted set-up is simply done again.
+$(READY): pyproject.toml requirements.lock
+	@.ci/environment
+	@touch $@

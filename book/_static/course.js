@@ -1,0 +1,352 @@
+// The book's interactive figures: custom elements, without libraries. Each reads its data from the JSON inside it and
+// stands in place of a still picture, which print and browsers without JavaScript keep.
+"use strict";
+
+(() => {
+  const SVG = "http://www.w3.org/2000/svg";
+
+  // --- Mathematics, the same as course_utils.scores and masked_softmax ---
+
+  const dot = (a, b) => a[0] * b[0] + a[1] * b[1];
+  const length = (a) => Math.hypot(a[0], a[1]);
+
+  // The cosine with a vector of length zero is taken as 0: it points nowhere.
+  const cosine = (q, k) => (length(q) * length(k) === 0 ? 0 : dot(q, k) / (length(q) * length(k)));
+
+  const SIMILARITIES = {
+    dot: { name: "dot product", score: dot },
+    scaled: { name: "scaled dot product", score: (q, k) => dot(q, k) / Math.SQRT2 },
+    cosine: { name: "cosine", score: cosine },
+    distance: { name: "−distance²", score: (q, k) => -((q[0] - k[0]) ** 2) - (q[1] - k[1]) ** 2 },
+  };
+
+  function softmax(scores) {
+    const top = Math.max(...scores);
+    const powers = scores.map((score) => Math.exp(score - top));
+    const sum = powers.reduce((a, b) => a + b, 0);
+    return powers.map((power) => power / sum);
+  }
+
+  function lookUp(data, query, similarity, temperature) {
+    const scores = data.keys.map((key) => SIMILARITIES[similarity].score(query, key));
+    const weights = softmax(scores.map((score) => score / temperature));
+    const soft = weights.reduce((sum, weight, i) => sum + weight * data.values[i], 0);
+    return { weights, soft, best: scores.indexOf(Math.max(...scores)) };
+  }
+
+  // --- Small helpers ---
+
+  function make(parent, name, attributes = {}, text = "", space = "http://www.w3.org/1999/xhtml") {
+    const element = document.createElementNS(space, name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    if (text !== "") element.textContent = text;
+    parent.append(element);
+    return element;
+  }
+
+  const draw = (parent, name, attributes, text) => make(parent, name, attributes, text, SVG);
+
+  function set(element, attributes) {
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  }
+
+  const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+  const short = (number) => String(Number(number.toFixed(2))).replace("-", "−");
+
+  // --- The plane: keys, and the query that is dragged ---
+
+  class Plane {
+    static SIZE = 360;
+
+    constructor(parent, data, onMove) {
+      const reach = Math.max(...data.keys.flat().map(Math.abs), ...data.query.map(Math.abs));
+      this.limit = reach > 0 ? 1.2 * reach : 1;
+      this.onMove = onMove;
+      const size = Plane.SIZE;
+      this.svg = draw(parent, "svg", { class: "plane", viewBox: `0 0 ${size} ${size}`, role: "group" });
+      this.svg.setAttribute("aria-label", "Plane of keys, with a query to move");
+      draw(this.svg, "path", { class: "cross", d: `M0 ${size / 2}H${size}M${size / 2} 0V${size}` });
+      // What a label must keep clear of: the dots, the query where it begins, and the labels before it.
+      this.taken = [...data.keys, data.query].map((point) => this.boxAround(...this.place(point), 9, 8));
+      this.keys = data.keys.map((key, i) => this.addKey(key, `${data.labels[i]}: ${short(data.values[i])}`));
+      this.addQuery();
+      this.listen();
+    }
+
+    place([x, y]) {
+      const half = Plane.SIZE / 2;
+      return [half + (half * x) / this.limit, half - (half * y) / this.limit];
+    }
+
+    addKey(key, label) {
+      const [x, y] = this.place(key);
+      const halo = draw(this.svg, "circle", { class: "halo", cx: x, cy: y, r: 0 });
+      draw(this.svg, "circle", { class: "key", cx: x, cy: y, r: 4.5 });
+      const at = this.findRoom(x, y, 7.6 * label.length);
+      draw(this.svg, "text", { x: at.x, y: at.y + 5, "text-anchor": "middle" }, label);
+      return halo;
+    }
+
+    boxAround(x, y, halfWidth, halfHeight) {
+      return { x, y, halfWidth, halfHeight };
+    }
+
+    // The first place beside a dot where a label of this width neither leaves the plane nor covers something.
+    findRoom(x, y, width) {
+      const aside = width / 2 + 10;
+      const places = [[aside, -11], [-aside, -11], [0, -18], [0, 18], [aside, 11], [-aside, 11]];
+      const boxes = places.map(([dx, dy]) => this.boxAround(x + dx, y + dy, width / 2, 8));
+      const best = boxes.find((box) => this.isFree(box)) ?? boxes[0];
+      this.taken.push(best);
+      return best;
+    }
+
+    isFree(box) {
+      const { x, halfWidth } = box;
+      const apart = (other) =>
+        Math.abs(other.x - x) >= other.halfWidth + halfWidth || Math.abs(other.y - box.y) >= other.halfHeight + 8;
+      return x > halfWidth && x < Plane.SIZE - halfWidth && this.taken.every(apart);
+    }
+
+    addQuery() {
+      const half = Plane.SIZE / 2;
+      this.arrow = draw(this.svg, "line", { class: "arrow", x1: half, y1: half });
+      this.handle = draw(this.svg, "g", {
+        class: "handle",
+        tabindex: 0,
+        role: "slider",
+        "aria-label": "Query",
+        "aria-roledescription": "point on the plane, moved with the arrow keys",
+        "aria-valuemin": -this.limit,
+        "aria-valuemax": this.limit,
+      });
+      draw(this.handle, "circle", { class: "grip", r: 24 });
+      draw(this.handle, "circle", { class: "dot", r: 8 });
+      draw(this.handle, "text", { class: "query-name", x: -10, y: 22, "text-anchor": "end" }, "query");
+    }
+
+    listen() {
+      this.svg.addEventListener("pointerdown", (event) => this.grab(event));
+      const follow = (event) => {
+        if (!this.handle.hasPointerCapture(event.pointerId)) return;
+        const [x, y] = this.pointAt(event);
+        this.onMove([x + this.held[0], y + this.held[1]]);
+      };
+      this.handle.addEventListener("pointermove", follow);
+      // `touch-action` is not heeded inside an SVG by every browser: without this the page would scroll instead.
+      this.handle.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
+      // The last stretch of a quick movement comes with the release only.
+      this.handle.addEventListener("pointerup", follow);
+      this.handle.addEventListener("keydown", (event) => {
+        const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+        if (!step) return;
+        event.preventDefault();
+        const far = (event.shiftKey ? 0.2 : 0.04) * this.limit;
+        this.onMove([this.query[0] + far * step[0], this.query[1] + far * step[1]]);
+      });
+    }
+
+    grab(event) {
+      // With a finger only the handle drags, so that the page still scrolls over the plane.
+      const onHandle = this.handle.contains(event.target);
+      if (event.button !== 0 || (event.pointerType === "touch" && !onHandle)) return;
+      event.preventDefault();
+      this.handle.focus({ preventScroll: true });
+      this.handle.setPointerCapture(event.pointerId);
+      const at = this.pointAt(event);
+      if (!onHandle) this.onMove(at);
+      // Held off its centre, the handle keeps that distance instead of jumping under the pointer.
+      this.held = [this.query[0] - at[0], this.query[1] - at[1]];
+    }
+
+    pointAt(event) {
+      const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(this.svg.getScreenCTM().inverse());
+      const half = Plane.SIZE / 2;
+      return [(at.x / half - 1) * this.limit, (1 - at.y / half) * this.limit];
+    }
+
+    inside(point) {
+      return point.map((part) => clamp(part, -this.limit, this.limit));
+    }
+
+    show(query, weights) {
+      this.query = query;
+      const [x, y] = this.place(query);
+      set(this.arrow, { x2: x, y2: y });
+      set(this.handle, {
+        transform: `translate(${x} ${y})`,
+        "aria-valuenow": query[0].toFixed(2),
+        "aria-valuetext": `x ${short(query[0])}, y ${short(query[1])}`,
+      });
+      // The area of a halo is its weight.
+      this.keys.forEach((halo, i) => halo.setAttribute("r", 44 * Math.sqrt(weights[i])));
+    }
+  }
+
+  // --- Weights as a table with bars ---
+
+  class Weights {
+    constructor(parent, data) {
+      const table = make(parent, "table", { class: "weights" });
+      const head = make(make(table, "thead"), "tr");
+      make(head, "th", { scope: "col" }, "key");
+      make(head, "th", { scope: "col", class: "wide", colspan: 2 }, "weight");
+      const body = make(table, "tbody");
+      this.rows = data.labels.map((label) => this.addRow(body, label));
+      const foot = make(make(table, "tfoot"), "tr");
+      make(foot, "td", { colspan: 2 }, "sum");
+      this.sum = make(foot, "td", { class: "number" });
+    }
+
+    addRow(body, label) {
+      const row = make(body, "tr");
+      make(row, "th", { scope: "row" }, label);
+      const bar = make(make(row, "td", { class: "wide" }), "div", { class: "bar" });
+      return { bar, number: make(row, "td", { class: "number weight" }) };
+    }
+
+    show(weights) {
+      this.rows.forEach(({ bar, number }, i) => {
+        bar.style.width = `${100 * weights[i]}%`;
+        number.textContent = weights[i].toFixed(3);
+      });
+      this.sum.textContent = weights.reduce((a, b) => a + b, 0).toFixed(3);
+    }
+  }
+
+  // --- The answer on the axis of the values: always between the smallest and the largest ---
+
+  class Answer {
+    constructor(parent, data) {
+      this.data = data;
+      this.low = Math.min(...data.values);
+      this.high = Math.max(...data.values);
+      this.text = make(parent, "p");
+      // Places are percentages: on a phone the axis gets shorter, its marks do not get smaller.
+      this.svg = draw(parent, "svg", { class: "axis", "aria-hidden": "true" });
+      const [x1, x2] = [this.place(this.low), this.place(this.high)];
+      draw(this.svg, "line", { class: "scale", x1, x2, y1: 24, y2: 24 });
+      for (const value of data.values) draw(this.svg, "circle", { class: "key", cx: this.place(value), cy: 24, r: 4.5 });
+      for (const value of new Set([this.low, this.high])) this.addTick(value);
+      this.hard = draw(this.svg, "circle", { class: "hard", cy: 24, r: 10 });
+      this.soft = draw(this.svg, "svg", { class: "soft" });
+      draw(this.soft, "path", { d: "M0 18 8 3H-8Z" });
+    }
+
+    addTick(value) {
+      const attributes = { class: "quiet", x: this.place(value), y: 52, "text-anchor": "middle" };
+      draw(this.svg, "text", attributes, short(value));
+    }
+
+    place(value) {
+      const share = this.high > this.low ? (value - this.low) / (this.high - this.low) : 0.5;
+      return `${4 + 92 * share}%`;
+    }
+
+    show({ soft, best }) {
+      const hard = this.data.values[best];
+      this.text.replaceChildren();
+      make(this.text, "span", { class: "soft-text" }, "▼ soft answer ");
+      make(this.text, "b", { class: "soft-value" }, soft.toFixed(3).replace("-", "−"));
+      make(this.text, "span", {}, ` · ○ hard lookup: ${this.data.labels[best]}, `);
+      make(this.text, "b", { class: "hard-value" }, short(hard));
+      this.soft.setAttribute("x", this.place(soft));
+      this.hard.setAttribute("cx", this.place(hard));
+    }
+  }
+
+  // --- The element ---
+
+  class SoftDictionary extends HTMLElement {
+    connectedCallback() {
+      // While the page is being read the children are not there yet.
+      if (document.readyState === "loading") {
+        document.addEventListener("DOMContentLoaded", () => this.build(), { once: true });
+      } else {
+        this.build();
+      }
+    }
+
+    build() {
+      if (this.dataset.ready !== undefined) return;
+      this.data = JSON.parse(this.querySelector("script").textContent);
+      this.state = { query: this.data.query, similarity: "dot", temperature: 1 };
+      const live = make(this, "div", { class: "live" });
+      const left = make(live, "div");
+      this.plane = new Plane(left, this.data, (query) => this.change({ query: this.plane.inside(query) }));
+      this.addFoot(left);
+      const right = make(live, "div");
+      this.addSimilarities(right);
+      this.addTemperature(right);
+      this.weights = new Weights(right, this.data);
+      this.answer = new Answer(make(live, "div", { class: "answers" }), this.data);
+      this.spoken = make(live, "div", { class: "spoken", role: "status", "aria-live": "polite" });
+      this.dataset.ready = "";
+      this.show();
+    }
+
+    addFoot(parent) {
+      const row = make(parent, "div", { class: "foot" });
+      make(row, "span", { class: "hint" }, "Drag the query, or use the arrow keys.");
+      make(row, "button", { type: "button" }, "Reset").addEventListener("click", () => this.reset());
+    }
+
+    addSimilarities(parent) {
+      const group = make(parent, "fieldset");
+      make(group, "legend", {}, "Similarity of query and key");
+      const choices = make(group, "div", { class: "choices" });
+      // Two figures on a page must not share a group of radio buttons.
+      const name_of_group = `similarity-${[...document.querySelectorAll(this.localName)].indexOf(this)}`;
+      this.radios = Object.entries(SIMILARITIES).map(([key, { name }]) => {
+        const label = make(choices, "label");
+        const radio = make(label, "input", { type: "radio", name: name_of_group, value: key });
+        make(label, "span", {}, name);
+        radio.addEventListener("change", () => this.change({ similarity: key }));
+        return radio;
+      });
+    }
+
+    addTemperature(parent) {
+      const label = make(parent, "label", { class: "control" });
+      make(label, "span", {}, "Temperature");
+      this.temperature = make(label, "span", { class: "degrees" });
+      // The slider moves over the logarithm, in steps of a hundredth: from 0.05 to 20.
+      const range = { type: "range", min: -1.3, max: 1.3, step: 0.01 };
+      this.slider = make(label, "input", { ...range, "aria-label": "Temperature" });
+      this.slider.addEventListener("input", () => this.change({ temperature: 10 ** Number(this.slider.value) }));
+    }
+
+    reset() {
+      this.change({ query: this.data.query, similarity: "dot", temperature: 1 });
+    }
+
+    change(part) {
+      Object.assign(this.state, part);
+      this.show();
+      // Speak once the reader pauses, not at every step of a drag.
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.speak(), 300);
+    }
+
+    show() {
+      const { query, similarity, temperature } = this.state;
+      this.result = lookUp(this.data, query, similarity, temperature);
+      this.plane.show(query, this.result.weights);
+      this.weights.show(this.result.weights);
+      this.answer.show(this.result);
+      this.radios.forEach((radio) => (radio.checked = radio.value === similarity));
+      this.slider.value = Math.log10(temperature);
+      this.slider.setAttribute("aria-valuetext", temperature.toFixed(2));
+      this.temperature.textContent = temperature.toFixed(2);
+    }
+
+    speak() {
+      const { weights, soft, best } = this.result;
+      const top = weights.indexOf(Math.max(...weights));
+      const most = `most weight on ${this.data.labels[top]}, ${Math.round(100 * weights[top])} per cent`;
+      this.spoken.textContent = `Soft answer ${short(soft)}; ${most}. Hard lookup: ${short(this.data.values[best])}.`;
+    }
+  }
+
+  customElements.define("soft-dictionary", SoftDictionary);
+})();

@@ -1,0 +1,120 @@
+"""Claims that a page checks: what a source says, what was predicted, what was measured, and what follows.
+
+A *theorem* (also a count: shapes, FLOPs, bytes) must hold, or the page fails to build. An *empirical* claim is
+written down before it is run; whatever comes out is recorded and printed: reproduced, partly, or not.
+"""
+
+import html
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+METADATA_KEY = "attention_course_claim"
+
+
+class ClaimError(AssertionError):
+    """A theorem did not hold."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One checked statement.
+
+    Attributes:
+        name: short and unique in the book, for links.
+        statement: what is claimed, in words.
+        kind: ``theorem`` must hold, ``empirical`` is reported as it comes out.
+        within: lowest and highest value that agree with the statement, written before the run.
+        measured: one number a run, in the statement's unit.
+        source: the work with its table, figure or equation; None if the claim is ours.
+        follows: what to conclude if it holds.
+    """
+
+    name: str
+    statement: str
+    kind: Literal["theorem", "empirical"]
+    within: tuple[float, float]
+    measured: tuple[float, ...]
+    source: str | None = None
+    follows: str | None = None
+
+    @property
+    def verdict(self) -> str:
+        """``reproduced`` if every run agrees, ``partly`` if some do, else ``not reproduced``."""
+        low, high = self.within
+        agreeing = sum(low <= value <= high for value in self.measured)
+        if agreeing == len(self.measured):
+            return "holds" if self.kind == "theorem" else "reproduced"
+        return "partly reproduced" if agreeing else "not reproduced"
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
+        # The record travels in the output's metadata, where a page generated from all claims can find it.
+        record = asdict(self) | {"verdict": self.verdict}
+        return {"text/html": self._html(), "text/plain": f"{self.name}: {self.verdict}"}, {METADATA_KEY: record}
+
+    def _html(self) -> str:
+        low, high = self.within
+        expected = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+        measured = ", ".join(f"{value:.4g}" for value in self.measured)
+        rows = {"Expected": expected, "Measured": measured, "Source": self.source, "Then": self.follows}
+        items = "".join(f"<dt>{k}</dt><dd>{html.escape(v)}</dd>" for k, v in rows.items() if v)
+        return (
+            f'<div class="claim-record" id="claim-{html.escape(self.name)}">'
+            f'<p><strong class="claim-verdict">{self.verdict.capitalize()}.</strong> {html.escape(self.statement)}</p>'
+            f"<dl>{items}</dl></div>"
+        )
+
+
+def claim(
+    name: str,
+    statement: str,
+    measured: float | Sequence[float],
+    *,
+    within: tuple[float, float],
+    kind: Literal["theorem", "empirical"] = "empirical",
+    source: str | None = None,
+    follows: str | None = None,
+) -> Claim:
+    """Record a checked statement; as the last line of a cell it shows itself on the page.
+
+    Args:
+        name: short and unique in the book.
+        statement: what is claimed, in words.
+        measured: one number, or one a run.
+        within: lowest and highest value that agree with the statement.
+        kind: ``theorem`` or ``empirical``.
+        source: the work with its table, figure or equation.
+        follows: what to conclude if it holds.
+
+    Returns:
+        The record.
+
+    Raises:
+        ClaimError: if a theorem does not hold.
+        ValueError: if nothing was measured, or ``within`` is not an interval.
+    """
+    values = tuple(map(float, measured)) if isinstance(measured, Sequence) else (float(measured),)
+    if not values:
+        raise ValueError(f"claim {name}: nothing was measured")
+    if not within[0] <= within[1]:
+        raise ValueError(f"claim {name}: within={within} is not an interval from low to high")
+    record = Claim(name, statement, kind, (float(within[0]), float(within[1])), values, source, follows)
+    if kind == "theorem" and record.verdict != "holds":
+        raise ClaimError(f"claim {name} does not hold: measured {values}, expected within {within}")
+    return record
+
+
+def glue(name: str, value: object) -> None:
+    """Make a value of a cell available to the prose of its page, there written ``{glue:text}`name```.
+
+    The format is that of ``myst_nb.glue``, without the need to install the book's tools to run the page's cells.
+
+    Args:
+        name: unique on the page.
+        value: shown as its ``str``; format numbers before.
+    """
+    from IPython.display import display
+
+    prefix = "application/papermill.record/"
+    metadata = {"scrapbook": {"name": name, "mime_prefix": prefix}}
+    display({f"{prefix}text/plain": str(value)}, raw=True, metadata=metadata)

@@ -1,0 +1,217 @@
+"""The command ``course``. Every error is one line on stderr that says what to do; ``--debug`` shows the traceback.
+
+Exit status: 0 all is well, 1 something failed, 2 the command was used wrongly, 130 interrupted. What a command needs
+is imported when it runs, so that ``course --help`` does not wait for it.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from course_utils.selfcheck import Report, Result
+
+WIDEST = 100  # columns: longer lines of prose are hard to read
+INTERRUPTED = 130
+STYLES = {"passes": "green", "not written yet": "yellow"}
+
+app = typer.Typer(
+    help="The exercises of *Attention: From the Cocktail Party to FlashAttention*.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class MisuseError(Exception):
+    """The command line asks for something that does not exist."""
+
+
+class FailureError(Exception):
+    """What was asked for was tried and failed."""
+
+
+def main() -> None:
+    """Entry point of the console command: run it, and turn every error into one line and an exit status."""
+    try:
+        status = app(args=[word for word in sys.argv[1:] if word != "--debug"], standalone_mode=False) or 0
+        if status == INTERRUPTED:  # Typer turns Ctrl-C into an exit without a word
+            raise KeyboardInterrupt
+        sys.exit(status)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; nothing was left half-written", INTERRUPTED)
+    except MisuseError as error:
+        _fail(str(error), 2)
+    except FailureError as error:
+        _fail(str(error), 1)
+    except Exception as error:
+        usage = getattr(error, "format_message", None)  # the errors of Typer's own parser
+        if usage is not None:
+            _fail(f"{usage().strip()} See `course --help`.", 2)
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        _fail(f"unexpected error: {words} (`course --debug ...` shows where)", 1)
+
+
+def _fail(line: str, status: int) -> None:
+    if "--debug" in sys.argv:
+        traceback.print_exc()
+    print(f"course: {line}", file=sys.stderr)
+    sys.exit(status)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    if version:
+        from course_utils.notebooks import package_version
+
+        print(f"course {package_version()}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
+
+
+# --- course release ---------------------------------------------------------------------------------------------
+
+
+@app.command()
+def release(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Assignments; all if none.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only compare exercises/ with the sources.")] = False,
+) -> int:
+    """Make the student notebooks in exercises/ from their text sources in solutions/."""
+    from course_utils import release as releasing
+
+    root = _root()
+    known = releasing.assignments(root)
+    unknown = [name for name in names or [] if name not in known]
+    if unknown:
+        raise MisuseError(f"no assignment {unknown[0]!r} in solutions/; there are: {', '.join(known) or 'none yet'}")
+    if check:
+        return _compare(root, len(known))
+    failed = 0
+    for name in names or known:
+        try:
+            made = releasing.release(root, name)
+        except releasing.ReleaseError as error:
+            print(f"course: {error}", file=sys.stderr)
+            failed = 1
+        else:
+            print(f"exercises/{name}/{name}.ipynb: {len(made.problems)} problems, reference 100, stub 0")
+    return failed
+
+
+def _compare(root: Path, count: int) -> int:
+    from course_utils.release import up_to_date
+
+    faults = up_to_date(root)
+    for fault in faults:
+        print(f"course: {fault}", file=sys.stderr)
+    if not faults:
+        print(f"exercises/ is up to date ({count} assignment{'' if count == 1 else 's'})")
+    return 1 if faults else 0
+
+
+def _root() -> Path:
+    """The repository: the nearest folder upwards that has the sources, else the one this package runs from."""
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        if (folder / "solutions").is_dir() and (folder / "exercises").is_dir():
+            return folder
+    raise MisuseError("not inside the course's repository: go to the folder that holds solutions/ and exercises/")
+
+
+# --- course check -----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def check(
+    notebook: Annotated[Path, typer.Argument(help="Your notebook, exercises/NAME/NAME.ipynb.")],
+    timeout: Annotated[int | None, typer.Option(min=1, help="Seconds that one cell may take.")] = None,
+) -> int:
+    """Run a notebook from top to bottom in a clean kernel and say of each problem what is right."""
+    from rich.console import Console
+
+    from course_utils import notebooks, selfcheck
+
+    console = Console(highlight=False)
+    console.width = min(console.width, WIDEST)
+    with console.status(f"Running {notebook} from top to bottom") if console.is_terminal else console:
+        try:
+            report = selfcheck.check(notebook, timeout or notebooks.CELL_TIMEOUT)
+        except selfcheck.UnreadableError as error:
+            raise MisuseError(str(error)) from error
+        except selfcheck.CheckError as error:
+            raise FailureError(str(error)) from error
+    _show(console, report)
+    return 0 if report.passed else 1
+
+
+def _show(console: Console, report: Report) -> None:
+    """Print the table, then what is not in it: warnings and the summary."""
+    console.print(_table(report))
+    for finding in report.forbidden:
+        console.print(f"Forbidden: {finding.name} in {finding.cell}, line {finding.line}", markup=False, style="red")
+    for warning in report.warnings:
+        console.print(f"Note: {warning}", markup=False, style="yellow")
+    earned = sum(result.earned for result in report.results)
+    available = sum(result.available for result in report.results)
+    hidden = sum(result.hidden for result in report.results)
+    right = sum(result.status == "passes" for result in report.results)
+    console.print(
+        f"{right} of {len(report.results)} problems pass their visible tests: {earned:g} of {available:g} points so "
+        f"far. {hidden:g} more are decided by the grader's hidden tests.",
+        style="bold",
+    )
+
+
+def _table(report: Report) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(f"{report.assignment}: {report.title}" if report.title else report.assignment, style="bold"),
+        title_justify="left",
+        box=box.HORIZONTALS,
+        show_lines=True,
+        expand=True,
+        pad_edge=False,
+    )
+    table.add_column("Problem", ratio=3)
+    table.add_column("Points\nso far", justify="right", no_wrap=True)
+    table.add_column("Hidden\npoints", justify="right", no_wrap=True)
+    table.add_column("What was found", ratio=6)
+    for result in report.results:
+        points = f"{result.earned:g} of {result.available:g}"
+        table.add_row(Text(result.title), points, f"{result.hidden:g}", _found(result))
+    return table
+
+
+def _found(result: Result) -> Text:
+    """The status in words, then the message, the forbidden names and, once it passes, what is still looked at."""
+    from rich.text import Text
+
+    text = Text(result.status.capitalize(), style="")
+    text.stylize(STYLES.get(result.status, "red"))
+    for finding in result.forbidden:
+        text.append(f"\n{finding.name} is forbidden here (line {finding.line} of your {finding.cell})")
+    if result.message:
+        text.append(f"\n{result.message}", style="default")
+    if result.status == "passes" and result.hidden_words:
+        text.append(f"\n{result.hidden_words}", style="dim")
+    return text

@@ -1,0 +1,1 @@
+"""Grading on the trusted side: what a submission says is read here, and nothing of it is run in this process."""

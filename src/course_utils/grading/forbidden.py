@@ -1,0 +1,207 @@
+"""Calls that an assignment forbids, found by reading the student's code, without running it.
+
+The reader follows names as far as the text tells: import aliases, ``from`` imports, assignments such as
+``f = torch.softmax``, ``getattr(torch, "softmax")`` and ``importlib.import_module("torch")`` with literals. It does
+not follow values. So it cannot catch:
+
+- text that is executed or looked up when the code runs: ``exec``, ``eval``, ``getattr`` with a computed name,
+  ``vars(torch)["softmax"]``, ``torch.__dict__``, ``sys.modules[...]``;
+- a module that travels in a container, an argument or a return value before it is used;
+- code outside the notebook: a file that the student imports, a shell or cell magic (``!``, ``%%bash``, ``%run``);
+- the same function under a name that the assignment did not list, such as ``torch.special.softmax``.
+
+What matters must therefore also show in behaviour. In the other direction, names are read without scopes: a
+parameter that has the name of an imported module is taken for the module. A cell that is not valid Python is passed
+over, since it cannot be run either.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+# name -> the dotted paths that it may stand for; None among them: also something that the text does not tell
+Bindings = dict[str, set[str | None]]
+
+_LINE_MAGIC = re.compile(r"^(\s*)(?:%(?:time|timeit)\s+(?=[^-\s])|[%!?].*$)")
+_ASSIGNED_MAGIC = re.compile(r"=\s*[%!](?!=).*$")
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """A forbidden name in a student's cell: the cell's label, the line in it (from 1), the dotted name."""
+
+    cell: str
+    line: int
+    name: str
+
+
+def forbidden_calls(sources: Mapping[str, str], names: Sequence[str], *, given: Iterable[str] = ()) -> list[Finding]:
+    """Find every mention of a forbidden name in the student's own code.
+
+    A mention is enough, no call is needed: ``f = torch.softmax`` is one.
+
+    Args:
+        sources: the student's code cells, label -> source, in notebook order.
+        names: dotted names, such as ``torch.softmax``. A name forbids itself and all below it. One whose last part
+            but one is capitalised is a method: ``torch.Tensor.softmax`` forbids ``.softmax`` on everything that the
+            text does not show to be a module.
+        given: the instructor's cells (setup), read for their imports only.
+
+    Returns:
+        The findings in order of cell and line, each name once a line.
+    """
+    cells = {cell: tree for cell, source in sources.items() if (tree := _parse(source)) is not None}
+    trees = [tree for source in given if (tree := _parse(source)) is not None] + list(cells.values())
+    bindings = _bindings(trees, names)
+    reader = _Reader(bindings, names, _own_methods(trees))
+    found = [Finding(cell, line, name) for cell, tree in cells.items() for line, name in reader.read(tree)]
+    order = {cell: place for place, cell in enumerate(sources)}
+    return sorted(set(found), key=lambda finding: (order[finding.cell], finding.line, finding.name))
+
+
+def _parse(source: str) -> ast.Module | None:
+    """The cell's syntax tree; IPython's magics are blanked, and what is still not Python gives None."""
+    for text in (source, _without_magics(source)):
+        try:
+            return ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+    return None
+
+
+def _without_magics(source: str) -> str:
+    """The source with magic lines turned into ``pass``; ``%time x`` keeps its ``x``, line numbers stay."""
+    lines = []
+    for line in source.split("\n"):
+        match = _LINE_MAGIC.match(line)
+        if match and re.match(r"\s*%(?:time|timeit)\s", match.group()):
+            line = match.group(1) + line[match.end() :]
+        elif match:
+            line = match.group(1) + "pass"
+        else:
+            line = _ASSIGNED_MAGIC.sub("= None", line)
+            line = re.sub(r"\?+\s*$", "", line)
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _bindings(trees: Sequence[ast.Module], names: Sequence[str]) -> Bindings:
+    """What every name may stand for, over all cells: read until nothing new is learnt (``g = f`` needs two)."""
+    bindings: Bindings = {}
+    size = -1
+    while size != (size := sum(map(len, bindings.values()))):
+        for tree in trees:
+            for node in ast.walk(tree):
+                for name, target in _bound_by(node, bindings, names):
+                    bindings.setdefault(name, set()).add(target)
+    return bindings
+
+
+def _bound_by(node: ast.AST, bindings: Bindings, names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """The (name, dotted path or None) pairs that one node binds."""
+    match node:
+        case ast.Import():
+            for alias in node.names:
+                top = alias.name.split(".")[0]
+                yield (alias.asname, alias.name) if alias.asname else (top, top)
+        case ast.ImportFrom(module=str(module), level=0):
+            for alias in node.names:
+                if alias.name == "*":
+                    yield from ((leaf, f"{module}.{leaf}") for leaf in _leaves(module, names))
+                else:
+                    yield alias.asname or alias.name, f"{module}.{alias.name}"
+        case (
+            ast.Assign(targets=[ast.Name(id=name)], value=value)
+            | ast.NamedExpr(target=ast.Name(id=name), value=value)
+            | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+        ):
+            for target in _resolve(value, bindings) or {None}:
+                yield name, target
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name, None
+        case ast.arg(arg=name):
+            yield name, None
+
+
+def _leaves(module: str, names: Sequence[str]) -> list[str]:
+    """The forbidden names that ``from module import *`` may bring in."""
+    return [name.rsplit(".", 1)[1] for name in names if name.rpartition(".")[0] == module]
+
+
+def _resolve(node: ast.expr, bindings: Bindings) -> set[str | None]:
+    """The dotted paths that an expression may stand for; empty when the text does not tell."""
+    match node:
+        case ast.Name(id=name):
+            return bindings.get(name, set())
+        case ast.Attribute(value=base, attr=attr):
+            return {f"{path}.{attr}" for path in _resolve(base, bindings) if path}
+        case ast.Call(func=ast.Name(id="getattr"), args=[base, ast.Constant(value=str(attr)), *_]):
+            return {f"{path}.{attr}" for path in _resolve(base, bindings) if path}
+        case ast.Call(func=ast.Name(id="__import__"), args=[ast.Constant(value=str(module)), *_]):
+            return {module.split(".")[0]}
+        case ast.Call(func=function, args=[ast.Constant(value=str(module)), *_]):
+            return {module} if "importlib.import_module" in _resolve(function, bindings) else set()
+    return set()
+
+
+def _own_methods(trees: Sequence[ast.Module]) -> set[str]:
+    """Names of the methods that the cells define themselves: ``self.softmax`` is then the student's own."""
+    classes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    return {item.name for cls in classes for item in cls.body if isinstance(item, ast.FunctionDef)}
+
+
+@dataclass
+class _Reader:
+    """Reads trees for forbidden names, once the bindings are known."""
+
+    bindings: Bindings
+    names: Sequence[str]
+    own_methods: set[str]
+
+    def __post_init__(self) -> None:
+        parts = [name.split(".") for name in self.names]
+        self.methods = {part[-1]: ".".join(part) for part in parts if len(part) > 1 and part[-2][:1].isupper()}
+
+    def read(self, tree: ast.AST) -> Iterator[tuple[int, str]]:
+        """The (line, dotted name) pairs in a tree; below an expression that matched, nothing is looked for."""
+        for node in ast.iter_child_nodes(tree):
+            found = list(self._at(node))
+            yield from ((getattr(node, "lineno", 1), name) for name in found)
+            if not found or isinstance(node, ast.stmt | ast.Call):
+                yield from self.read(node)
+
+    def _at(self, node: ast.AST) -> Iterator[str]:
+        match node:
+            case ast.Import():
+                yield from self._matches({alias.name for alias in node.names})
+            case ast.ImportFrom(module=str(module), level=0):
+                brought = [f"{module}.{alias.name}" for alias in node.names if alias.name != "*"]
+                yield from self._matches({*brought, module} if len(brought) < len(node.names) else set(brought))
+            case ast.Name(id=name):
+                paths = self.bindings.get(name, set())
+                if None not in paths:  # the student may define a function of the same name
+                    yield from self._matches(paths)
+            case (
+                ast.Attribute(value=base, attr=attr)
+                | ast.Call(func=ast.Name(id="getattr"), args=[base, ast.Constant(value=str(attr)), *_])
+            ):
+                assert isinstance(node, ast.expr)
+                yield from self._matches(_resolve(node, self.bindings)) or self._method(base, attr)
+            case ast.Call():
+                yield from self._matches(_resolve(node, self.bindings))
+
+    def _matches(self, paths: Iterable[str | None]) -> list[str]:
+        """Those of the paths that are forbidden or lie below a forbidden name."""
+        hit = (path for path in paths if path and any(f"{path}.".startswith(f"{name}.") for name in self.names))
+        return sorted(hit)
+
+    def _method(self, base: ast.expr, attr: str) -> list[str]:
+        """The forbidden method that ``base.attr`` is, unless base is a module or the student's own object."""
+        own = isinstance(base, ast.Name) and base.id in ("self", "cls") and attr in self.own_methods
+        paths = _resolve(base, self.bindings)
+        if attr not in self.methods or own or (paths and None not in paths):
+            return []
+        return [self.methods[attr]]

@@ -1,0 +1,265 @@
+"""From an assignment's text source to the student's notebook, through nbgrader's own ``GenerateAssignment``.
+
+The source ``solutions/NAME/NAME.md`` (MyST, read by jupytext) is the one thing written by hand. `release` makes of it
+
+- ``exercises/NAME/NAME.ipynb``, what a student opens: stubs for solutions, hidden tests cut out;
+- ``_build/source/NAME/NAME.ipynb``, the instructor's version, where this repository's ``nbgrader_config.py`` lets
+  the stock nbgrader commands look for it.
+
+Both come out the same, byte for byte, on every run: cell ids are the grade_id or the cell's place, and nothing else
+in them depends on time or chance. A source with a fault is refused in one line that names the cell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+
+import nbformat
+from nbformat import NotebookNode
+
+from course_utils import form, notebooks
+from course_utils.notebooks import grade_id, is_solution, is_test, labelled, points_of
+
+INSTALL = "pip install -e '.[grade]'"
+KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+# SaveCells opens the gradebook, even with no_database; InstantiateTests writes tests, ours are written.
+LEFT_OUT = {"SaveCells", "InstantiateTests"}
+
+
+class ReleaseError(Exception):
+    """An assignment that cannot be released; the message is one line that names the cell and says what to do."""
+
+
+@dataclass(frozen=True)
+class Released:
+    """The two versions of an assignment and the files beside its source."""
+
+    name: str
+    problems: list[notebooks.Problem]
+    student: bytes
+    instructor: bytes
+    extras: dict[str, bytes]
+
+
+def assignments(root: Path) -> list[str]:
+    """The names of the assignments that have a source in ``root/solutions``, sorted."""
+    return sorted(path.stem for path in (root / "solutions").glob("*/*.md") if path.stem == path.parent.name)
+
+
+def release(root: Path, name: str) -> Released:
+    """Check an assignment by running it, then write both its versions.
+
+    Nothing is written before everything has been checked, and each file appears whole or not at all.
+
+    Raises:
+        ReleaseError: the source has a fault, the reference loses a point, or the stub earns one.
+    """
+    made = build(root, name)
+    check_answers(root, made)
+    for folder, notebook in ((root / "exercises", made.student), (root / "_build" / "source", made.instructor)):
+        for relative, content in _files(made, notebook).items():
+            write_atomically(folder / relative, content)
+    return made
+
+
+def build(root: Path, name: str) -> Released:
+    """Both versions of an assignment in memory, its form checked, nothing executed.
+
+    Raises:
+        ReleaseError: there is no such source, it cannot be read, or a cell breaks the contract of an assignment.
+    """
+    nb = read_source(root, name)
+    for fault in form.faults(nb):
+        raise ReleaseError(f"{name}: {fault}")
+    problems = notebooks.problems(nb)
+    nb.metadata["course"]["problems"] = [asdict(problem) for problem in problems]
+    extras = _extras(root / "solutions" / name, name)
+    instructor = (nbformat.writes(nb) + "\n").encode()
+    return Released(name, problems, _generate(name, instructor, extras), instructor, extras)
+
+
+def up_to_date(root: Path) -> list[str]:
+    """Compare ``exercises/`` with what the sources give now, without running any cell.
+
+    Returns:
+        One line for each file that differs, is missing, or has no source any more; empty when all is well.
+    """
+    faults = []
+    expected: dict[Path, bytes] = {}
+    for name in assignments(root):
+        try:
+            made = build(root, name)
+        except ReleaseError as error:
+            faults.append(str(error))
+        else:
+            expected |= {root / "exercises" / path: data for path, data in _files(made, made.student).items()}
+    for path, content in expected.items():
+        shown, name = path.relative_to(root), path.relative_to(root / "exercises").parts[0]
+        if not path.is_file():
+            faults.append(f"{shown} is missing: run `course release {name}`")
+        elif path.read_bytes() != content:
+            faults.append(f"{shown} is not what its source gives: never edit it, run `course release {name}`")
+    for path in sorted((root / "exercises").rglob("*.ipynb")):
+        known = path in expected or (root / "solutions" / path.stem / f"{path.stem}.md").is_file()
+        if ".ipynb_checkpoints" not in path.parts and not known:
+            faults.append(f"{path.relative_to(root)} has no source in solutions/: delete it")
+    return faults
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def read_source(root: Path, name: str) -> NotebookNode:
+    """The source as a notebook, with its cell ids and the course's metadata set.
+
+    Raises:
+        ReleaseError: there is no such file, or jupytext cannot read it.
+    """
+    jupytext = _grade_extra("jupytext")
+    path = root / "solutions" / name / f"{name}.md"
+    try:
+        text = path.read_text(encoding="utf-8")
+        nb = jupytext.reads(text, fmt="md:myst")
+    except FileNotFoundError:
+        raise ReleaseError(f"{name}: there is no solutions/{name}/{name}.md") from None
+    except Exception as error:  # jupytext and its YAML reader raise many types
+        raise ReleaseError(f"{name}: solutions/{name}/{name}.md cannot be read: {_line(error)}") from error
+    course = {
+        **nb.metadata.get("course", {}),
+        "assignment": name,
+        "version": notebooks.package_version(),
+        "source_hash": hashlib.sha256(text.encode()).hexdigest(),
+    }
+    nb.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "course": course})
+    nb.nbformat, nb.nbformat_minor = 4, 5
+    for position, cell in enumerate(nb.cells, start=1):
+        cell["id"] = _cell_id(cell, position)
+    return nb
+
+
+def _cell_id(cell: NotebookNode, position: int) -> str:
+    """The grade_id where it is a legal cell id, else the cell's place."""
+    legal = re.fullmatch(r"[A-Za-z0-9_-]{1,64}", grade_id(cell))
+    return grade_id(cell) if legal else f"cell-{position:03}"
+
+
+def _extras(folder: Path, name: str) -> dict[str, bytes]:
+    """The files beside a source that students need too: all but the source, notebooks and hidden files."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        hidden = any(part.startswith((".", "__pycache__")) for part in relative.parts)
+        if path.is_file() and not hidden and path.suffix != ".ipynb" and relative != Path(f"{name}.md"):
+            found[relative.as_posix()] = path.read_bytes()
+    return found
+
+
+def _grade_extra(module: str) -> ModuleType:
+    """A package of the ``grade`` extra, or one line that says how to install it."""
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        missing = (error.name or module).split(".")[0]
+        raise ReleaseError(f"releasing needs {missing}, which is not installed: {INSTALL}") from error
+
+
+def _line(error: BaseException) -> str:
+    """An exception as one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+# --- the two versions -------------------------------------------------------------------------------------------
+
+
+def _generate(name: str, instructor: bytes, extras: dict[str, bytes]) -> bytes:
+    """The student's notebook: nbgrader's own release step, in a course folder that lives for this call."""
+    _grade_extra("nbgrader.apps")  # in this order: nbgrader's packages import each other in a circle
+    converters = _grade_extra("nbgrader.converters")
+    coursedir = _grade_extra("nbgrader.coursedir")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "source", name)
+        for relative, content in {**extras, f"{name}.ipynb": instructor}.items():
+            write_atomically(source / relative, content)
+        where = coursedir.CourseDirectory(root=folder, assignment_id=name)
+        converter = converters.GenerateAssignment(coursedir=where, no_database=True)
+        converter.preprocessors = [step for step in converter.preprocessors if step.__name__ not in LEFT_OUT]
+        try:
+            converter.start()
+        except converters.base.NbGraderException as error:
+            raise ReleaseError(f"{name}: nbgrader refused the source: {_line(error)}") from error
+        return Path(folder, "release", name, f"{name}.ipynb").read_bytes().rstrip(b"\n") + b"\n"
+
+
+def check_answers(root: Path, made: Released) -> None:
+    """Run the reference and the stub, each in a clean kernel: all points to the one, none to the other.
+
+    Raises:
+        ReleaseError: a cell of the reference stops or loses points, a test gives points to the stub, or the kernel
+            died.
+    """
+    reference = nbformat.reads(made.instructor.decode(), as_version=4)
+    stubs = {cell.id: cell.source for cell in nbformat.reads(made.student.decode(), as_version=4).cells}
+    folder = root / "solutions" / made.name
+    _run(made.name, "reference solution", reference, folder)
+    for where, cell in labelled(reference):
+        fault = _loss(cell)
+        if fault:
+            raise ReleaseError(f"{made.name}: {where}: the reference solution {fault}")
+    stub = nbformat.reads(made.instructor.decode(), as_version=4)
+    for cell in filter(is_solution, stub.cells):
+        cell.source = stubs[cell.id]
+    _run(made.name, "stub", stub, folder)
+    for where, cell in labelled(stub):
+        if is_test(cell) and _score(cell) > 0:
+            raise ReleaseError(f"{made.name}: {where} gives {_score(cell):g} points to the stub: it tests nothing")
+
+
+def _run(name: str, what: str, nb: NotebookNode, folder: Path) -> None:
+    try:
+        notebooks.run(nb, folder)
+    except notebooks.KernelError as error:
+        raise ReleaseError(f"{name}: the {what} does not run: {error}") from error
+
+
+def _score(cell: NotebookNode) -> float:
+    """What stock nbgrader gives for a cell that was run: it counts stderr and printed values too."""
+    return float(_grade_extra("nbgrader.utils").determine_grade(cell)[0])
+
+
+def _loss(cell: NotebookNode) -> str | None:
+    """How the reference loses by this cell, if it does."""
+    for output in cell.get("outputs", []):
+        if output.output_type == "error":
+            return f"stops with {' '.join(f'{output.ename}: {output.evalue}'.split())}"
+    if is_test(cell) and _score(cell) < points_of(cell):
+        return f"gets {_score(cell):g} of {points_of(cell):g} points: does the cell print, or warn on stderr?"
+    return None
+
+
+# --- writing ----------------------------------------------------------------------------------------------------
+
+
+def _files(made: Released, notebook: bytes) -> dict[str, bytes]:
+    """What one version of an assignment consists of: path below exercises/ or _build/source/ -> content."""
+    return {f"{made.name}/{path}": data for path, data in {**made.extras, f"{made.name}.ipynb": notebook}.items()}
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all, also when interrupted; parents are created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()

@@ -1,0 +1,11 @@
+"""Takes w(1 - w) for the whole Jacobian: forgets how each score moves the other weights."""
+
+FAILS = ["gradient-visible", "gradient-hidden"]
+
+# %% gradient
+def soft_lookup_backward(scores, values, temperature, grad_answers):
+    weights = torch.softmax(scores / temperature, dim=-1)
+    grad_weights = grad_answers @ values.T
+    grad_scaled = weights * (1 - weights) * grad_weights
+    grad_temperature = -(grad_scaled * scores).sum() / temperature**2
+    return grad_scaled / temperature, weights.T @ grad_answers, grad_temperature

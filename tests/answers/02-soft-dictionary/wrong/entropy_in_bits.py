@@ -1,0 +1,20 @@
+"""Mixes base 2 and base e: exp of an entropy in bits."""
+
+FAILS = ["temperature-visible", "temperature-hidden"]
+
+# %% temperature
+def effective_number(weights):
+    return (torch.special.entr(weights) / math.log(2)).sum(-1).exp()
+
+
+def find_temperature(scores, target):
+    scores = scores.double()
+    low, high = 1e-9, 1e9
+    for _ in range(100):
+        middle = math.sqrt(low * high)
+        weights = torch.softmax(scores / middle, dim=-1)
+        if torch.special.entr(weights).sum().exp().item() < target:
+            low = middle
+        else:
+            high = middle
+    return high

@@ -1,0 +1,9 @@
+"""Divides by the square root of the number of keys."""
+
+FAILS = ["soft-lookup-visible", "soft-lookup-hidden"]
+
+# %% soft-lookup
+def soft_lookup(queries, keys, values):
+    scores = queries @ keys.transpose(1, 2) / keys.shape[1] ** 0.5
+    weights = torch.softmax(scores, dim=-1)
+    return torch.einsum("bqk,bk...->bq...", weights, values)

@@ -1,0 +1,9 @@
+"""Normalises over the queries, not over the keys."""
+
+FAILS = ["soft-lookup-visible", "soft-lookup-hidden"]
+
+# %% soft-lookup
+def soft_lookup(queries, keys, values):
+    scores = queries @ keys.transpose(1, 2) / queries.shape[-1] ** 0.5
+    weights = torch.softmax(scores, dim=1)
+    return torch.einsum("bqk,bk...->bq...", weights, values)

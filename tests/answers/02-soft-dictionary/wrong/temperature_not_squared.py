@@ -1,0 +1,11 @@
+"""The derivative of 1/T as -1/T."""
+
+FAILS = ["gradient-visible", "gradient-hidden"]
+
+# %% gradient
+def soft_lookup_backward(scores, values, temperature, grad_answers):
+    weights = torch.softmax(scores / temperature, dim=-1)
+    grad_weights = grad_answers @ values.T
+    grad_scaled = weights * (grad_weights - (weights * grad_weights).sum(-1, keepdim=True))
+    grad_temperature = -(grad_scaled * scores).sum() / temperature
+    return grad_scaled / temperature, weights.T @ grad_answers, grad_temperature

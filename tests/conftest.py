@@ -1,0 +1,35 @@
+"""Settings of all tests: no window opens, one thread, and what the wrong answers lost is printed at the end."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+os.environ["MPLBACKEND"] = "Agg"  # before matplotlib is imported, here and in every kernel
+os.environ["OMP_NUM_THREADS"] = "1"  # small tensors: a second thread makes the sweeps three times slower
+
+KILLS = pytest.StashKey[list[tuple[str, str, dict[str, float], str]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[KILLS] = []
+
+
+@pytest.fixture
+def kill_table(request: pytest.FixtureRequest) -> list[tuple[str, str, dict[str, float], str]]:
+    """Rows of the table: assignment, answer, points lost per problem, the mistake."""
+    return request.config.stash[KILLS]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    rows = config.stash[KILLS]
+    for assignment in sorted({row[0] for row in rows}):
+        terminalreporter.section(f"points lost by the named answers of {assignment}")
+        mine = [row for row in rows if row[0] == assignment]
+        problems = list(mine[0][2])
+        width = max(len(row[1]) for row in mine)
+        terminalreporter.line(f"{'':{width}}  {'  '.join(problems)}")
+        for _, answer, lost, mistake in mine:
+            cells = "  ".join(f"{lost[name] or '·':>{len(name)}}" for name in problems)
+            terminalreporter.line(f"{answer:{width}}  {cells}  {mistake}")

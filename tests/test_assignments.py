@@ -1,0 +1,172 @@
+"""Every assignment, by its named answers: right ones earn 100, wrong ones lose exactly what they should."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+from support import (
+    ROOT,
+    Answer,
+    graded,
+    load_answers,
+    points,
+    run_in_process,
+    stub,
+    submission,
+)
+
+from course_utils import release
+from course_utils.notebooks import course_of
+from course_utils.selfcheck import forbidden_in
+
+NAMES = release.assignments(ROOT)
+ANSWERS = [(name, answer) for name in NAMES for answer in load_answers(name)]
+SEEDS = [None, *random.Random(0).sample(range(1, 10**6), 19)]  # the source's own, and 19 others
+
+
+@cache
+def built(name: str) -> release.Released:
+    return release.build(ROOT, name)
+
+
+def lost_cells(name: str, cells: dict[str, str], seed: int | None = None, *, only_changed: bool = False) -> set[str]:
+    """The graded cells that a set of answers loses; on request only those of the problems that it answers."""
+    nb = graded(built(name), cells)
+    if only_changed:
+        nb.cells = [cell for cell in nb.cells if belongs(cell, touched(name, cells))]
+    verdicts = run_in_process(nb, seed)
+    return {cell for cell, stopped in verdicts.items() if stopped is not None}
+
+
+def touched(name: str, cells: dict[str, str]) -> set[str]:
+    return {problem.name for problem in built(name).problems if set(problem.solutions) & set(cells)}
+
+
+def belongs(cell: nbformat.NotebookNode, problems: set[str]) -> bool:
+    return course_of(cell).get("problem") in {None, *problems}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_points_add_up_to_100(name: str) -> None:
+    assert sum(points(built(name)).values()) == 100
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_there_are_enough_named_answers(name: str) -> None:
+    kinds = [answer.kind for answer in load_answers(name)]
+    assert kinds.count("right") >= 2
+    assert kinds.count("wrong") >= 8
+
+
+@pytest.mark.parametrize(("name", "answer"), ANSWERS, ids=str)
+def test_answer_says_what_it_is(name: str, answer: Answer) -> None:
+    assert answer.mistake
+    assert answer.cells
+    assert answer.fails <= set(points(built(name)))
+    assert bool(answer.fails or answer.enforced_by) == (answer.kind == "wrong")
+    assert answer.enforced_by in (None, "grader")
+
+
+@pytest.mark.parametrize(("name", "answer"), ANSWERS, ids=str)
+def test_answer_loses_exactly_its_cells_over_20_seeds(name: str, answer: Answer, kill_table: list) -> None:
+    assert lost_cells(name, answer.cells) <= answer.fails  # the other problems are not touched
+    for seed in SEEDS:
+        lost = lost_cells(name, answer.cells, seed, only_changed=True)
+        if answer.enforced_by is None:
+            assert lost == answer.fails, f"seed {seed}: loses {sorted(lost)}"
+        else:
+            assert lost <= answer.fails, f"seed {seed}: loses {sorted(lost - answer.fails)} too"
+        if seed is None:
+            kill_table.append((name, str(answer), _lost_points(name, answer.fails), answer.mistake))
+
+
+def _lost_points(name: str, lost: frozenset[str]) -> dict[str, float]:
+    worth = points(built(name))
+    return {
+        problem.name: round(sum(worth[cell] for cell in lost & {*problem.visible, *problem.hidden}))
+        for problem in built(name).problems
+    }
+
+
+@pytest.mark.parametrize(("name", "answer"), ANSWERS, ids=str)
+def test_forbidden_names_are_found_where_they_are_and_nowhere_else(name: str, answer: Answer) -> None:
+    found = forbidden_in(submission(built(name), answer.cells))
+    assert bool(found) == (answer.enforced_by == "grader"), found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reference_uses_nothing_forbidden_and_earns_all(name: str) -> None:
+    assert not forbidden_in(submission(built(name), {}))
+    assert not any(lost_cells(name, {}, seed) for seed in SEEDS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stub_earns_nothing(name: str) -> None:
+    assert lost_cells(name, stub(built(name))) == set(points(built(name)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stock_nbgrader_gives_every_answer_its_points(name: str, tmp_path: Path) -> None:
+    """`nbgrader autograde` over all answers as students, with this repository's configuration."""
+    made = built(name)
+    repository = tmp_path / "repository"
+    for relative, content in {**made.extras, f"{name}.ipynb": made.instructor}.items():
+        release.write_atomically(repository / "_build" / "source" / name / relative, content)
+    (repository / "nbgrader_config.py").write_bytes((ROOT / "nbgrader_config.py").read_bytes())
+
+    answers = {str(answer): answer for answer in load_answers(name)}
+    filled = {student: answer.cells for student, answer in answers.items()} | {"stub": stub(made)}
+    halves = [dict(list(filled.items())[start::2]) for start in (0, 1)]  # two classes, one for each core
+    with ThreadPoolExecutor(2) as pool:
+        graded_halves = pool.map(partial(grade_class, made, repository), (tmp_path / "one", tmp_path / "two"), halves)
+        scores = {student: score for half in graded_halves for student, score in half.items()}
+
+    worth = points(made)
+    for student, answer in answers.items():
+        expected = 100 - sum(worth[cell] for cell in answer.fails)
+        if answer.enforced_by is None:
+            assert scores[student] == expected, student
+        else:
+            assert scores[student] >= expected, student
+    assert scores["stub"] == 0
+
+
+def grade_class(
+    made: release.Released, repository: Path, course: Path, answers: dict[str, dict[str, str]]
+) -> dict[str, float]:
+    """Release to a class and autograde what it handed in, by nbgrader's own commands; student -> score."""
+    course.mkdir()
+    subconfig = f'load_subconfig(r"{repository / "nbgrader_config.py"}")'
+    (course / "nbgrader_config.py").write_text(subconfig, encoding="utf-8")
+    for student, cells in answers.items():
+        path = course / "submitted" / student / made.name / f"{made.name}.ipynb"
+        path.parent.mkdir(parents=True)
+        nbformat.write(submission(made, cells), path)
+    nbgrader(course, "generate_assignment", made.name)
+    assert (course / "release" / made.name / f"{made.name}.ipynb").read_bytes().rstrip() == made.student.rstrip()
+    nbgrader(course, "autograde", made.name)
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        return {student: gradebook.find_submission(made.name, student).score for student in answers}
+
+
+def nbgrader(course: Path, *words: str) -> None:
+    """Run the stock command as an instructor would, the environment's programs on PATH: it calls alembic."""
+    bin_folder = Path(sys.executable).parent
+    done = subprocess.run(
+        [bin_folder / "nbgrader", *words],
+        cwd=course,
+        env={**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

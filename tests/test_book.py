@@ -1,0 +1,276 @@
+"""The built book in a real browser: `make test` builds it first."""
+
+import functools
+import http.server
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import sync_playwright
+
+HTML = Path(__file__).parents[1] / "_build" / "html"
+FLAGS = [
+    *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"],
+    *["--disable-background-networking", "--disable-component-update"],
+]
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+THEMES = {"light": "rgb(29, 36, 51)", "dark": "rgb(227, 230, 235)"}  # and the ink of each
+# Asked of every page, at once: a round trip to the browser costs more than the questions.
+FACTS = """() => {
+    const all = (selector) => [...document.querySelectorAll(selector)];
+    const ids = all('[id]').map((element) => element.id);
+    return {
+        theme: document.documentElement.dataset.theme,
+        overflow: document.documentElement.scrollWidth - innerWidth,
+        bare: all('.math').filter((place) => !place.querySelector('mjx-container')).map((p) => p.textContent),
+        merrors: all('mjx-merror, [data-mjx-error]').map((error) => error.textContent),
+        unnamed: all('.bd-article img, .bd-article svg[role=img]').filter(
+            (image) => !(image.getAttribute('aria-label') || image.alt || '').trim()).length,
+        loose: all('.cell_output img[src$=".svg"]').length,
+        figures: all('figure svg.course-figure').length,
+        clashes: ids.filter((id, i) => ids.indexOf(id) !== i),
+        inks: all('figure svg.course-figure [style*="fill: var(--c-ink,"]').map((e) => getComputedStyle(e).fill),
+        fonts: [...document.fonts].filter((font) => font.status === 'error').map((font) => font.family),
+    };
+}"""
+
+
+@pytest.fixture(scope="session")
+def pages():
+    found = sorted(path.name for path in HTML.glob("*.html"))
+    if "index.html" not in found:
+        pytest.fail("there is no book in _build/html: run `make book`", pytrace=False)
+    return found
+
+
+# Not for the whole session: while Playwright runs, no other test could start an event loop.
+@pytest.fixture(scope="module")
+def browser(pages):
+    chromium = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+    if chromium is None:
+        pytest.fail("no browser for the book's tests: install the package chromium", pytrace=False)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def server(pages):
+    handler = functools.partial(QuietHandler, directory=HTML)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}/"
+        running.shutdown()
+        thread.join()
+
+
+def open_page(browser, theme="light", **options):
+    """A page in a fresh context, and the list that its troubles are written to."""
+    context = browser.new_context(**{"viewport": WIDE, **options})
+    context.add_init_script(f"localStorage.mode = localStorage.theme = '{theme}'")
+    page = context.new_page()
+    troubles = []
+    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("requestfailed", lambda request: troubles.append(f"failed: {request.url}"))
+    return page, troubles
+
+
+def visit(page, url):
+    """Load a page, wait until its mathematics is set and its fonts are there, and return the facts."""
+    page.goto(url)
+    if url.endswith("/index.html"):
+        # It forwards to the first page.
+        page.wait_for_url("**/intro.html")
+    page.evaluate("() => window.MathJax?.startup?.promise.then(() => null)")
+    page.evaluate("() => document.fonts.ready.then(() => null)")
+    return page.evaluate(FACTS)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_page_from_the_file_system(browser, pages, theme):
+    page, troubles = open_page(browser, theme)
+    page.on("request", lambda request: request.url.startswith(("file:", "data:")) or troubles.append(request.url))
+    figures = 0
+    for name in pages:
+        facts = visit(page, (HTML / name).as_uri())
+        assert facts.pop("theme") == theme, name
+        figures += facts.pop("figures")
+        assert set(facts.pop("inks")) <= {THEMES[theme]}, name
+        page.set_viewport_size(PHONE)
+        assert page.evaluate(FACTS)["overflow"] <= 0, f"{name} is wider than a phone"
+        page.set_viewport_size(WIDE)
+        assert facts.pop("overflow") <= 0, name
+        assert not any(facts.values()), (name, facts)
+        assert not troubles, name
+    assert figures, "no page has a figure"
+    page.context.close()
+
+
+def test_every_page_from_a_server(browser, pages, server):
+    page, troubles = open_page(browser)
+    page.on("request", lambda request: request.url.startswith((server, "data:")) or troubles.append(request.url))
+    for name in pages:
+        visit(page, server + name)
+        assert not troubles, name
+    page.context.close()
+
+
+# --- The figure of the soft dictionary ---
+
+SIMILARITIES = {
+    "dot": lambda q, k: k @ q,
+    "scaled": lambda q, k: k @ q / np.sqrt(2),
+    "cosine": lambda q, k: k @ q / np.linalg.norm(k, axis=1) / np.linalg.norm(q),
+    "distance": lambda q, k: -((k - q) ** 2).sum(1),
+}
+
+
+@pytest.fixture(scope="session")
+def chapter(pages):
+    found = [HTML / name for name in pages if "<soft-dictionary" in (HTML / name).read_text(encoding="utf-8")]
+    assert found, "no page has a <soft-dictionary>"
+    return found[0].as_uri()
+
+
+@pytest.fixture
+def figure(browser, chapter):
+    page, troubles = open_page(browser)
+    page.goto(chapter)
+    yield page.locator("soft-dictionary").first
+    assert not troubles
+    page.context.close()
+
+
+def check_against_numpy(figure):
+    """Everything that is shown follows from the data and the state, computed anew; return the state."""
+    data, state = figure.evaluate("element => [element.data, element.state]")
+    keys, values, query = np.array(data["keys"]), np.array(data["values"]), np.array(state["query"])
+    scores = SIMILARITIES[state["similarity"]](query, keys)
+    powers = np.exp((scores - scores.max()) / state["temperature"])
+    weights = powers / powers.sum()
+    shown = np.array([float(text) for text in figure.locator(".weight").all_inner_texts()])
+    np.testing.assert_allclose(shown, weights, atol=5.1e-4)
+    widths = figure.evaluate("element => [...element.querySelectorAll('.bar')].map((bar) => bar.style.width)")
+    np.testing.assert_allclose([float(width.rstrip("%")) for width in widths], 100 * weights, atol=0.01)
+    number = {name: figure.locator(f".{name}-value").inner_text().replace("−", "-") for name in ("soft", "hard")}
+    np.testing.assert_allclose(float(number["soft"]), weights @ values, atol=5.1e-4)
+    np.testing.assert_allclose(float(number["hard"]), values[scores.argmax()], atol=5.1e-3)
+    return state
+
+
+def test_it_begins_with_the_data_of_its_cell(figure):
+    state = check_against_numpy(figure)
+    assert state == {"query": figure.evaluate("e => e.data.query"), "similarity": "dot", "temperature": 1}
+    assert figure.locator("tfoot .number").inner_text() == "1.000"
+    assert not figure.locator(".still").is_visible()
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_the_keyboard_moves_the_query_and_the_weights_follow(figure, similarity):
+    before = check_against_numpy(figure)["query"]
+    figure.locator(f"input[value={similarity}]").focus()
+    figure.page.keyboard.press("Space")
+    handle = figure.get_by_role("slider", name="Query")
+    handle.focus()
+    for key in ["ArrowLeft", "ArrowUp", "ArrowUp", "Shift+ArrowDown"]:
+        figure.page.keyboard.press(key)
+    state = check_against_numpy(figure)
+    assert state["similarity"] == similarity
+    step = np.array(state["query"]) - before
+    np.testing.assert_allclose(step[1] / step[0], 3, rtol=1e-9)
+    assert step[0] < 0
+    assert handle.get_attribute("aria-valuetext").startswith("x ")
+
+
+@pytest.mark.parametrize(("key", "temperature"), [("Home", 10**-1.3), ("End", 10**1.3)])
+def test_the_temperature_goes_from_hard_to_plain_mean(figure, key, temperature):
+    figure.get_by_role("slider", name="Temperature").focus()
+    figure.page.keyboard.press(key)
+    state = check_against_numpy(figure)
+    assert state["temperature"] == pytest.approx(temperature)
+    assert figure.locator(".degrees").inner_text() == f"{temperature:.2f}"
+
+
+def test_the_result_is_spoken_and_reset_goes_back(figure):
+    figure.get_by_role("slider", name="Query").focus()
+    figure.page.keyboard.press("ArrowLeft")
+    status = figure.get_by_role("status")
+    status.get_by_text("Soft answer").wait_for(state="attached")
+    assert f"Hard lookup: {figure.locator('.hard-value').inner_text()}" in status.inner_text()
+    figure.get_by_role("button", name="Reset").click()
+    assert check_against_numpy(figure)["query"] == figure.evaluate("e => e.data.query")
+
+
+def handle_centre(figure):
+    box = figure.locator(".handle .dot").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_the_mouse_drags_the_query_and_stops_at_the_edge(figure):
+    figure.locator(".plane").scroll_into_view_if_needed()
+    x, y = handle_centre(figure)
+    mouse = figure.page.mouse
+    mouse.move(x, y)
+    mouse.down()
+    mouse.move(x - 40, y + 30, steps=3)
+    np.testing.assert_allclose(handle_centre(figure), (x - 40, y + 30), atol=1)
+    check_against_numpy(figure)
+    mouse.move(x - 2000, y)
+    mouse.up()
+    assert check_against_numpy(figure)["query"][0] == pytest.approx(-figure.evaluate("e => e.plane.limit"))
+
+
+def test_a_finger_drags_the_query_and_the_page_stays(browser, chapter):
+    page, troubles = open_page(browser, viewport=PHONE, has_touch=True, is_mobile=True)
+    page.goto(chapter)
+    figure = page.locator("soft-dictionary").first
+    figure.locator(".plane").scroll_into_view_if_needed()
+    x, y = handle_centre(figure)
+    scrolled = page.evaluate("scrollY")
+    finger = page.context.new_cdp_session(page)
+    for kind, points in [
+        ("touchStart", [{"x": x, "y": y}]),
+        ("touchMove", [{"x": x - 30, "y": y + 50}]),
+        ("touchMove", [{"x": x - 60, "y": y + 80}]),
+        ("touchEnd", []),
+    ]:
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    np.testing.assert_allclose(handle_centre(figure), (x - 60, y + 80), atol=1)
+    check_against_numpy(figure)
+    assert page.evaluate("scrollY") == scrolled
+    assert not troubles
+    page.context.close()
+
+
+def test_bars_do_not_move_for_readers_who_want_no_motion(browser, chapter):
+    durations = []
+    for motion in ("no-preference", "reduce"):
+        page, _ = open_page(browser, reduced_motion=motion)
+        page.goto(chapter)
+        bar = page.locator("soft-dictionary .bar").first
+        durations.append(bar.evaluate("bar => getComputedStyle(bar).transitionDuration"))
+        page.context.close()
+    assert durations == ["0.12s", "0s"]
+
+
+def test_print_has_the_still_picture(figure):
+    figure.page.emulate_media(media="print")
+    assert figure.locator(".still svg").is_visible()
+    assert not figure.locator(".live").is_visible()
+
+
+def test_without_javascript_there_is_the_still_picture(browser, chapter):
+    page, _ = open_page(browser, java_script_enabled=False)
+    page.goto(chapter)
+    assert page.locator("soft-dictionary .still svg").first.is_visible()
+    page.context.close()

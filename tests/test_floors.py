@@ -1,0 +1,99 @@
+"""The floors of the package: a module imports only from floors below its own, and light commands stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import ROOT
+
+PACKAGE = ROOT / "src" / "course_utils"
+CELLAR, TOP = -1, 9  # all may import from the cellar; the top may import all
+# Modules of the side floor take arrays and callables: they import no model code, and only the top imports them.
+FLOORS: dict[str, int | None] = {
+    "_require": CELLAR,
+    **dict.fromkeys(("scores", "masks", "positional", "data"), 0),
+    **dict.fromkeys(("attention", "flash"), 1),
+    **dict.fromkeys(("seq2seq", "transformer"), 2),
+    "training": 3,
+    **dict.fromkeys(("plotting", "benchmark", "interactive", "checks", "claims"), None),
+    **dict.fromkeys(("notebooks", "form", "release", "selfcheck", "grading", "cli"), TOP),
+}
+
+
+def module(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(source: str) -> set[str]:
+    """The modules of the package that a source imports, wherever in it, also under `if TYPE_CHECKING`."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = "course_utils" + (f".{node.module}" if node.module else "") if node.level else str(node.module)
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+    return {name.split(".")[1] for name in found if name.startswith("course_utils.")}
+
+
+def may_import(importer: str, target: str) -> bool:
+    own, other = FLOORS[importer], FLOORS[target]
+    if own == TOP or other == CELLAR or importer == target:
+        return True
+    if own is None or other is None:  # the side
+        return own is other
+    return other < own
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_go_downward(path: Path) -> None:
+    if path == PACKAGE / "__init__.py":
+        assert imported(path.read_text(encoding="utf-8")) == set()
+        return
+    assert module(path) in FLOORS, "give the new module a floor"
+    targets = imported(path.read_text(encoding="utf-8"))
+    assert [target for target in targets if not may_import(module(path), target)] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "targets"),
+    [
+        ("import course_utils.masks as m", {"masks"}),
+        ("from course_utils import masks, scores", {"masks", "scores"}),
+        ("from course_utils.attention import masked_softmax", {"attention"}),
+        ("def f():\n    from .grading.forbidden import forbidden_calls", {"grading"}),
+        ("import torch", set()),
+    ],
+)
+def test_imports_are_read_in_every_form(source: str, targets: set[str]) -> None:
+    assert imported(source) == targets
+
+
+def test_the_rule_refuses_sideways_and_upward() -> None:
+    assert may_import("attention", "masks")
+    assert not may_import("masks", "scores")
+    assert not may_import("masks", "attention")
+    assert not may_import("plotting", "scores")
+    assert not may_import("_require", "scores")
+    assert may_import("checks", "_require")
+    assert not may_import("training", "cli")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import course_utils",
+        "import course_utils.cli",
+        "import sys; sys.argv[1:] = ['--help']\nfrom course_utils.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass",
+    ],
+)
+def test_the_package_and_the_command_start_without_torch_and_nbgrader(code: str) -> None:
+    heavy = ("torch", "numpy", "matplotlib", "nbgrader", "nbclient", "jupytext")
+    code += f"\nimport sys\nprint([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"

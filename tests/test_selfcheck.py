@@ -1,0 +1,223 @@
+"""The self-check: what a student is told of right, wrong, unfinished and damaged notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from support import SMALL, fill, reads, reference, small_repository, stub
+
+from course_utils import notebooks, release
+from course_utils.selfcheck import CheckError, Report, UnreadableError, check
+
+NAME = "01-sums"
+Change = Callable[[NotebookNode], None]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> release.Released:
+    return release.build(small_repository(tmp_path_factory.mktemp("repository"), SMALL), NAME)
+
+
+@pytest.fixture
+def checked(made: release.Released, tmp_path: Path) -> Callable[..., Report]:
+    """Check the reference's answers with some cells replaced, after a change of the notebook."""
+
+    def run(cells: dict[str, str] | None = None, change: Change | None = None, timeout: int = 60) -> Report:
+        nb = fill(reads(made.student), {**reference(made), **(cells or {})})
+        if change is not None:
+            change(nb)
+        path = tmp_path / "mine.ipynb"
+        nbformat.write(nb, path)
+        before = path.read_bytes()
+        try:
+            return check(path, timeout)
+        finally:
+            assert path.read_bytes() == before
+            assert list(tmp_path.iterdir()) == [path]
+
+    return run
+
+
+def cell_of(nb: NotebookNode, name: str) -> NotebookNode:
+    return next(cell for cell in nb.cells if notebooks.grade_id(cell) == name)
+
+
+def test_right_answers_pass_and_hidden_points_stay_open(checked: Callable[..., Report]) -> None:
+    report = checked()
+    assert report.passed
+    assert (report.assignment, report.title, report.warnings) == (NAME, "Two small sums", [])
+    first, second = report.results
+    assert (first.title, first.earned, first.available, first.hidden, first.status) == (
+        "The mean",
+        20,
+        20,
+        30,
+        "passes",
+    )
+    assert first.hidden_words == "Looks at longer lists, and at a list that must stay as it is."
+    assert (second.name, second.message) == ("spread", "")
+
+
+def test_stub_is_not_written_yet(checked: Callable[..., Report], made: release.Released) -> None:
+    report = checked(stub(made))
+    assert not report.passed
+    assert [(result.status, result.earned, result.message) for result in report.results] == [
+        ("not written yet", 0, ""),
+        ("not written yet", 0, ""),
+    ]
+    assert report.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def mean(numbers):\n    return 3.0", "the mean of 1 and 4 is 2.5, not 3.0"),
+        (
+            "def mean(numbers):\n    total = 0\n    return total / '2'",
+            "TypeError: unsupported operand type(s) for /: 'int' and 'str' (line 3 of your cell 'mean')",
+        ),
+        ("def mean(numbers:\n    pass", "SyntaxError: '(' was never closed (line 1 of your cell 'mean')"),
+        ("x = 1\nmean = y", "NameError: name 'y' is not defined (line 2 of your cell 'mean')"),
+        ("pass", "NameError: name 'mean' is not defined (in the test, line 1: assert mean([1.0, 4.0]) == 2.5, f\""),
+        ("import sys\nsys.exit(1)", "SystemExit: 1"),
+        ("def mean(numbers):\n    raise ValueError('[red]x[/]')", "ValueError: [red]x[/] (line 2 of your cell 'mean')"),
+    ],
+)
+def test_wrong_answers_are_told_what_is_wrong(checked: Callable[..., Report], source: str, message: str) -> None:
+    report = checked({"mean": source})
+    first, second = report.results
+    assert (first.status, first.earned) == ("fails", 0)
+    assert first.message.startswith(message)
+    assert second.status == "passes"
+    assert not report.passed
+
+
+def test_forbidden_names_of_the_assignment_and_of_a_problem(checked: Callable[..., Report]) -> None:
+    def own_cell(nb: NotebookNode) -> None:
+        nb.cells.insert(3, nbformat.v4.new_code_cell("import statistics", id="mine"))
+
+    report = checked(
+        {
+            "mean": "def mean(numbers):\n    return math.fsum(numbers) / len(numbers)\nimport numpy\nnumpy.ptp",
+            "spread": "import numpy\ndef spread(numbers):\n    return numpy.ptp(numbers)",
+        },
+        own_cell,
+    )
+    first, second = report.results
+    assert [(item.line, item.name) for item in first.forbidden] == [(2, "math.fsum")]  # numpy.ptp is free here
+    assert [(item.line, item.name) for item in second.forbidden] == [(3, "numpy.ptp")]
+    assert [(item.cell, item.name) for item in report.forbidden] == [("cell 4", "statistics")]
+    assert (first.status, first.earned) == ("forbidden call", 0)
+    assert not report.passed
+
+
+def edit_test(nb: NotebookNode) -> None:
+    cell_of(nb, "mean-visible").source += "\n# I was here"
+
+
+def copy_solution(nb: NotebookNode) -> None:
+    twin = nbformat.from_dict({**cell_of(nb, "mean"), "id": "twin"})
+    nb.cells.insert(4, twin)
+
+
+def older(nb: NotebookNode) -> None:
+    nb.metadata["course"]["version"] = "0.0.1"
+
+
+def break_setup(nb: NotebookNode) -> None:
+    cell_of(nb, "setup").source = "import no_such_module"
+    cell_of(nb, "setup").metadata.nbgrader.checksum = notebooks.checksum(cell_of(nb, "setup"))
+
+
+def own_error(nb: NotebookNode) -> None:
+    nb.cells.append(nbformat.v4.new_code_cell("1 / 0", id="mine"))
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (edit_test, "cell 'mean-visible' was changed: it is not yours to edit, and the grader runs the original"),
+        (copy_solution, "cell 'mean' is there 2 times: keep one, and copy only cells of your own"),
+        (
+            older,
+            "the notebook was released with version 0.0.1 of the course, installed is ",
+        ),
+        (break_setup, "cell 'setup' stopped with ModuleNotFoundError: No module named 'no_such_module'"),
+        (own_error, "your cell 11 stopped with ZeroDivisionError: division by zero (line 1 of your cell 11)"),
+    ],
+)
+def test_warnings(checked: Callable[..., Report], change: Change, warning: str) -> None:
+    (only,) = checked(change=change).warnings
+    assert only.startswith(warning)
+
+
+@pytest.mark.parametrize("name", ["mean", "mean-visible", "mean-hidden"])
+def test_a_missing_cell_is_missed(checked: Callable[..., Report], name: str) -> None:
+    report = checked(change=lambda nb: nb.cells.remove(cell_of(nb, name)))
+    assert report.results[0].status == "missing"
+    assert report.results[0].message.startswith(f"the notebook has no cell '{name}': take it from the released")
+    assert not report.passed
+
+
+def test_a_tag_does_not_exempt_a_test_from_being_run(checked: Callable[..., Report]) -> None:
+    def tag(nb: NotebookNode) -> None:
+        cell_of(nb, "mean-visible").metadata["tags"] = ["skip-execution"]
+
+    assert checked({}, tag).passed
+    assert checked({"mean": "mean = len"}, tag).results[0].earned == 0
+
+
+def test_a_test_that_was_emptied_earns_nothing(checked: Callable[..., Report]) -> None:
+    def empty(nb: NotebookNode) -> None:
+        cell_of(nb, "mean-visible").source = ""
+
+    first = checked(change=empty).results[0]
+    assert (first.earned, first.status) == (0, "fails")
+    assert first.message == "the test cell 'mean-visible' was not run: is it empty?"
+
+
+def test_that_the_file_says_a_test_was_run_proves_nothing(checked: Callable[..., Report]) -> None:
+    def pretend(nb: NotebookNode) -> None:
+        cell_of(nb, "mean-visible").update(source="", execution_count=5)
+
+    assert checked(change=pretend).results[0].earned == 0
+
+
+@pytest.mark.parametrize("source", ["import os\nos._exit(3)", "exit()", "import os, signal\nos.kill(os.getpid(), 9)"])
+def test_a_dying_kernel_is_one_line(checked: Callable[..., Report], source: str) -> None:
+    with pytest.raises(CheckError, match=r"mine\.ipynb: the kernel died in cell '\S+' or just before it: out of"):
+        checked({"mean": source})
+
+
+def test_an_endless_loop_is_one_line(checked: Callable[..., Report]) -> None:
+    said = r"mine\.ipynb: cell 'mean' ran for more than 1 s and was stopped: is there a loop that never ends\?$"
+    with pytest.raises(CheckError, match=said):
+        checked({"mean": "while True:\n    pass"}, timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "there is no such file; the course's notebooks are in exercises/"),
+        ("# not JSON", "not a notebook, or a damaged one: download it again"),
+        ("[1, 2]", "not a notebook, or a damaged one: download it again"),
+        ("\xff\xfe", "not a notebook, or a damaged one: download it again"),
+        (nbformat.writes(nbformat.v4.new_notebook()), "not a notebook of this course; those are in exercises/"),
+    ],
+)
+def test_what_cannot_be_checked_is_one_line(tmp_path: Path, content: str | None, said: str) -> None:
+    path = tmp_path / "mine.ipynb"
+    if content is not None:
+        path.write_text(content, encoding="latin-1")
+    with pytest.raises(UnreadableError) as error:
+        check(path)
+    assert str(error.value) == f"{path}: {said}"
+
+
+def test_a_folder_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError, match="cannot be read: Is a directory"):
+        check(tmp_path)
