@@ -28,8 +28,9 @@ exercises: $(READY) ## make the student notebooks in exercises/ from solutions/
 experiments: $(READY) ## run and record the longer experiments
 	@echo "There are no experiments yet: those of later chapters will be run and recorded here."
 
+# Jupyter refuses to run as root unless told to; in a container there is often nobody else.
 lab: $(READY) ## open JupyterLab on exercises/ (LAB="--no-browser --port 9999" for its options)
-	@$(BIN)/jupyter-lab --notebook-dir=exercises $(LAB)
+	@$(BIN)/jupyter-lab --notebook-dir=exercises $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB)
 
 clean: ## remove what was generated, but not .venv
 	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis

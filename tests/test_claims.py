@@ -15,11 +15,12 @@ from course_utils.claims import METADATA_KEY, ClaimError, claim, glue
     ],
 )
 def test_verdict_counts_the_runs_inside_the_interval(measured, verdict: str) -> None:
-    assert claim("c", "…", measured, within=(2, 3)).verdict == verdict
+    assert claim("c", "…", measured, within=(2, 3), source="Smith (1999)").verdict == verdict
+    assert claim("c", "…", measured, within=(2, 3)).verdict == verdict.replace("reproduced", "as predicted")
 
 
 def test_nan_never_counts_as_agreement() -> None:
-    assert claim("c", "…", float("nan"), within=(0, 1)).verdict == "not reproduced"
+    assert claim("c", "…", float("nan"), within=(0, 1)).verdict == "not as predicted"
 
 
 def test_a_theorem_that_fails_stops_the_page() -> None:

@@ -187,16 +187,37 @@ def test_that_the_file_says_a_test_was_run_proves_nothing(checked: Callable[...,
     assert checked(change=pretend).results[0].earned == 0
 
 
-@pytest.mark.parametrize("source", ["import os\nos._exit(3)", "exit()", "import os, signal\nos.kill(os.getpid(), 9)"])
+@pytest.mark.parametrize("source", ["import os\nos._exit(3)", "import os, signal\nos.kill(os.getpid(), 9)"])
 def test_a_dying_kernel_is_one_line(checked: Callable[..., Report], source: str) -> None:
     with pytest.raises(CheckError, match=r"mine\.ipynb: the kernel died in cell '\S+' or just before it: out of"):
         checked({"mean": source})
 
 
-def test_an_endless_loop_is_one_line(checked: Callable[..., Report]) -> None:
-    said = r"mine\.ipynb: cell 'mean' ran for more than 1 s and was stopped: is there a loop that never ends\?$"
+def test_exit_earns_nothing_whether_the_kernel_leaves_before_the_last_cell_or_after(
+    checked: Callable[..., Report],
+) -> None:
+    try:
+        earned = checked({"mean": "exit()"}).results[0].earned
+    except CheckError:  # the kernel left while cells were waiting
+        earned = 0
+    assert earned == 0
+
+
+def test_an_endless_loop_is_stopped_and_the_other_problems_are_judged(checked: Callable[..., Report]) -> None:
+    mean, spread = checked({"mean": "def mean(numbers):\n    while True: pass"}, timeout=1).results
+    said = "took longer than the time limit and was stopped: is there a loop that never ends?"
+    assert mean.status == "fails"
+    assert mean.message == f"{said} (line 2 of your cell 'mean')"
+    assert (spread.status, spread.earned) == ("passes", 20)
+
+
+def test_a_loop_that_swallows_the_interrupt_is_one_line(checked: Callable[..., Report]) -> None:
+    stubborn = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
+    said = (
+        r"mine\.ipynb: cell 'mean' ran for more than 1 s and ignored an interrupt: is there a loop that never ends\?$"
+    )
     with pytest.raises(CheckError, match=said):
-        checked({"mean": "while True:\n    pass"}, timeout=1)
+        checked({"mean": stubborn}, timeout=1)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Claims that a page checks: what a source says, what was predicted, what was measured, and what follows.
 
 A *theorem* (also a count: shapes, FLOPs, bytes) must hold, or the page fails to build. An *empirical* claim is
-written down before it is run; whatever comes out is recorded and printed: reproduced, partly, or not.
+written down before it is run; whatever comes out is recorded and printed.
 """
 
 import html
@@ -40,12 +40,13 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """``reproduced`` if every run agrees, ``partly`` if some do, else ``not reproduced``."""
+        """``holds``; or ``reproduced`` (of a source) or ``as predicted`` (of our own): by all runs, partly or not."""
         low, high = self.within
         agreeing = sum(low <= value <= high for value in self.measured)
+        success = "reproduced" if self.source else "as predicted"
         if agreeing == len(self.measured):
-            return "holds" if self.kind == "theorem" else "reproduced"
-        return "partly reproduced" if agreeing else "not reproduced"
+            return "holds" if self.kind == "theorem" else success
+        return f"partly {success}" if agreeing else f"not {success}"
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
         # The record travels in the output's metadata, where a page generated from all claims can find it.

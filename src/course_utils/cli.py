@@ -141,18 +141,18 @@ def _root() -> Path:
 @app.command()
 def check(
     notebook: Annotated[Path, typer.Argument(help="Your notebook, exercises/NAME/NAME.ipynb.")],
-    timeout: Annotated[int | None, typer.Option(min=1, help="Seconds that one cell may take.")] = None,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds that one cell may take.")] = 120,
 ) -> int:
     """Run a notebook from top to bottom in a clean kernel and say of each problem what is right."""
     from rich.console import Console
 
-    from course_utils import notebooks, selfcheck
+    from course_utils import selfcheck
 
     console = Console(highlight=False)
     console.width = min(console.width, WIDEST)
     with console.status(f"Running {notebook} from top to bottom") if console.is_terminal else console:
         try:
-            report = selfcheck.check(notebook, timeout or notebooks.CELL_TIMEOUT)
+            report = selfcheck.check(notebook, timeout)
         except selfcheck.UnreadableError as error:
             raise MisuseError(str(error)) from error
         except selfcheck.CheckError as error:
@@ -196,9 +196,9 @@ def _table(report: Report) -> Table:
     table.add_column("Points\nso far", justify="right", no_wrap=True)
     table.add_column("Hidden\npoints", justify="right", no_wrap=True)
     table.add_column("What was found", ratio=6)
-    for result in report.results:
+    for number, result in enumerate(report.results, start=1):
         points = f"{result.earned:g} of {result.available:g}"
-        table.add_row(Text(result.title), points, f"{result.hidden:g}", _found(result))
+        table.add_row(Text(f"{number}. {result.title}"), points, f"{result.hidden:g}", _found(result))
     return table
 
 
@@ -213,5 +213,5 @@ def _found(result: Result) -> Text:
     if result.message:
         text.append(f"\n{result.message}", style="default")
     if result.status == "passes" and result.hidden_words:
-        text.append(f"\n{result.hidden_words}", style="dim")
+        text.append(f"\nNot tested yet. {result.hidden_words}", style="dim")
     return text

@@ -120,9 +120,19 @@ def checksum(cell: NotebookNode) -> str:
 
 
 class _Client(NotebookClient):
-    """A client that Ctrl-C cancels: nbclient's own handler kills the kernel, then reports that it died."""
+    """A client that Ctrl-C cancels, and that goes on after a cell that took too long.
+
+    nbclient's own handler of Ctrl-C kills the kernel, then reports that it died.
+    """
 
     interrupted = False
+    stopped: NotebookNode | None = None
+
+    async def _async_handle_timeout(self, timeout: int, cell: NotebookNode | None = None) -> dict[str, Any] | None:
+        """Interrupt a cell that takes too long; one that goes on all the same ends the run."""
+        self.interrupt_on_timeout = cell is not self.stopped
+        self.stopped = cell
+        return await super()._async_handle_timeout(timeout, cell)
 
     async def async_start_new_kernel(self, **kwargs: Any) -> None:
         """Start the kernel, with Ctrl-C bound to this run where there is a main thread to bind it in."""
@@ -141,13 +151,15 @@ class _Client(NotebookClient):
 def run(nb: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -> None:
     """Run a notebook from top to bottom in a clean kernel, errors recorded as outputs and no reason to stop.
 
+    A cell that takes too long is interrupted, which leaves a KeyboardInterrupt as its error.
+
     Args:
         nb: the notebook; its cells receive ``outputs`` and ``execution_count``.
         folder: the kernel's working directory.
         timeout: seconds that one cell may take.
 
     Raises:
-        KernelError: the kernel did not start or died, or a cell ran for longer than ``timeout``.
+        KernelError: the kernel did not start or died, or a cell went on when it was interrupted after ``timeout``.
         KeyboardInterrupt: Ctrl-C; the kernel is gone by then.
     """
     current = ["the first cell"]
@@ -170,7 +182,7 @@ def run(nb: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -> None:
         asyncio.run(client.async_execute())
     except CellTimeoutError as error:
         raise KernelError(
-            f"{current[0]} ran for more than {timeout} s and was stopped: is there a loop that never ends?"
+            f"{current[0]} ran for more than {timeout} s and ignored an interrupt: is there a loop that never ends?"
         ) from error
     except (DeadKernelError, RuntimeError, asyncio.CancelledError) as error:
         if client.interrupted:  # nbclient takes a cancelled wait for a dead kernel

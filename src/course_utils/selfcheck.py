@@ -21,6 +21,7 @@ from course_utils.grading.forbidden import Finding, forbidden_calls
 from course_utils.notebooks import Problem, grade_id, is_locked, is_solution, is_test, labelled, nbgrader_of
 
 NOT_WRITTEN = "not written yet"
+TOO_LONG = "took longer than the time limit and was stopped: is there a loop that never ends?"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r"Cell In\[(\d+)\], line (\d+)")
 _PLACE = re.compile(r" \((?:\d+\.py|<[^>]*>), line \d+\)$")  # what IPython adds to a SyntaxError
@@ -74,7 +75,7 @@ class Report:
         return not self.forbidden and all(result.status == "passes" for result in self.results)
 
 
-def check(path: Path, timeout: int = notebooks.CELL_TIMEOUT) -> Report:
+def check(path: Path, timeout: int = 120) -> Report:
     """Run the notebook at ``path`` and report on each problem; the file itself is not changed.
 
     Args:
@@ -83,7 +84,7 @@ def check(path: Path, timeout: int = notebooks.CELL_TIMEOUT) -> Report:
 
     Raises:
         UnreadableError: there is no such file, or it is not a notebook of this course.
-        CheckError: its kernel died, or a cell took too long.
+        CheckError: its kernel died, or a cell could not be stopped.
     """
     nb = read(path)
     changed = _changed_cells(nb)
@@ -186,7 +187,7 @@ def _message(error: NotebookNode, cell: NotebookNode, nb: NotebookNode) -> str:
     text = _PLACE.sub("", _ANSI.sub("", error.evalue)).strip()
     if error.ename == "AssertionError" and text:
         return text
-    said = f"{error.ename}: {text}" if text else error.ename
+    said = TOO_LONG if error.ename == "KeyboardInterrupt" else f"{error.ename}: {text}" if text else error.ename
     by_count = {str(item.get("execution_count")): (where, item) for where, item in labelled(nb)}
     frames = _FRAME.findall(_ANSI.sub("", "\n".join(error.traceback)))
     for count, line in reversed(frames):
