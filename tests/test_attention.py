@@ -47,6 +47,20 @@ def test_a_row_that_may_attend_to_nothing_has_zero_weights_and_zero_gradient() -
     assert (scores.grad[1, 2, 3] == 0).all()
 
 
+@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
+def test_no_nan_arises_on_the_way_to_the_gradient() -> None:
+    scores = randn(B, H, Q, K).requires_grad_()
+    with torch.autograd.detect_anomaly():
+        masked_softmax(scores, some_mask()).square().sum().backward()
+
+
+def test_nothing_leaks_when_the_allowed_scores_are_very_low() -> None:
+    scores, mask = randn(B, H, Q, K), some_mask()
+    torch.testing.assert_close(
+        masked_softmax(scores - 1e9 * mask, mask), masked_softmax(scores, mask), rtol=0, atol=1e-6
+    )
+
+
 def test_scores_of_minus_infinity_count_as_forbidden() -> None:
     scores, mask = randn(B, H, Q, K), some_mask()
     torch.testing.assert_close(masked_softmax(scores.masked_fill(~mask, -torch.inf)), masked_softmax(scores, mask))

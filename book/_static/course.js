@@ -60,7 +60,7 @@
 
     constructor(parent, data, onMove) {
       const reach = Math.max(...data.keys.flat().map(Math.abs), ...data.query.map(Math.abs));
-      this.limit = reach > 0 ? 1.2 * reach : 1;
+      this.limit = reach > 0 ? 1.3 * reach : 1;
       this.onMove = onMove;
       const size = Plane.SIZE;
       this.svg = draw(parent, "svg", { class: "plane", viewBox: `0 0 ${size} ${size}`, role: "group" });

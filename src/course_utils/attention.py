@@ -34,7 +34,7 @@ def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
         _require.mask("masked_softmax", mask, scores.shape)
         forbidden = forbidden | ~mask
     empty = forbidden.all(-1, keepdim=True)
-    # Empty rows keep finite scores through the softmax: 0 · NaN in the backward pass would still be NaN.
+    # Empty rows go through the softmax with finite scores: autograd's anomaly mode stops at a NaN, even a masked one.
     filled = scores.masked_fill(forbidden, -torch.inf).masked_fill(empty, 0.0)
     return filled.softmax(-1).masked_fill(empty, 0.0)
 
