@@ -132,6 +132,21 @@ def reread_after_restyling(app: Sphinx, env: Any, added: set[str], changed: set[
     return sorted(env.found_docs)
 
 
+# What the theme and its extensions write, and what it says to a screen reader, mended: a list whose entries are no
+# list items, a role that is no more, a name that hides the visible one.
+MENDED = {
+    ' role="list" class="citation-list"': ' class="citation-list"',
+    ' role="doc-biblioentry"': "",
+    '<summary aria-label="Toggle hidden content">': "<summary>",
+}
+
+
+def mend_roles(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Write a page's markup as assistive technology understands it."""
+    for old, new in MENDED.items():
+        context["body"] = context.get("body", "").replace(old, new)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the parts."""
     # On a fresh machine Matplotlib builds its list of fonts and says so on stderr: here, not in a chapter's cell.
@@ -142,5 +157,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # Local extensions are set up after jupyter-book's own.
     drop_thebe(app)
     app.connect("env-get-outdated", reread_after_restyling)
+    app.connect("html-page-context", mend_roles)
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
