@@ -224,6 +224,11 @@ RUNS = [
         "import os; os._exit(1)\n",
         "the reference solution does not run: the kernel died in cell 'se",
     ),
+    (
+        "assert spread([3, 5, 4])",
+        "assert spread.__code__ and spread([3, 5, 4])",
+        "cell 'spread-visible' does not run apart from the student's process: AttributeError",
+    ),
 ]
 
 

@@ -203,8 +203,8 @@ def check_answers(root: Path, made: Released) -> None:
     """Run the reference and the stub, each in a clean kernel: all points to the one, none to the other.
 
     Raises:
-        ReleaseError: a cell of the reference stops or loses points, a test gives points to the stub, or the kernel
-            died.
+        ReleaseError: a cell of the reference stops or loses points, a graded cell does not run apart from the
+            student's process, a test gives points to the stub, or the kernel died.
     """
     reference = nbformat.reads(made.instructor.decode(), as_version=4)
     stubs = {cell.id: cell.source for cell in nbformat.reads(made.student.decode(), as_version=4).cells}
@@ -214,6 +214,7 @@ def check_answers(root: Path, made: Released) -> None:
         fault = _loss(cell)
         if fault:
             raise ReleaseError(f"{made.name}: {where}: the reference solution {fault}")
+    _check_split(made.name, reference)
     stub = nbformat.reads(made.instructor.decode(), as_version=4)
     for cell in filter(is_solution, stub.cells):
         cell.source = stubs[cell.id]
@@ -221,6 +222,22 @@ def check_answers(root: Path, made: Released) -> None:
     for where, cell in labelled(stub):
         if is_test(cell) and _score(cell) > 0:
             raise ReleaseError(f"{made.name}: {where} gives {_score(cell):g} points to the stub: it tests nothing")
+
+
+def _check_split(name: str, reference: NotebookNode) -> None:
+    """Refuse a graded cell that works only beside the student's code: the grader keeps the two apart."""
+    from course_utils.grading.split import Student, judge
+    from course_utils.grading.warm import Warm
+
+    with Warm() as warm:
+        connection, _ = warm.fork()
+        with connection:
+            verdicts = judge(reference, reference, Student(connection))
+    for verdict in verdicts:
+        if not verdict.passed:
+            raise ReleaseError(
+                f"{name}: cell '{verdict.grade_id}' does not run apart from the student's process: {verdict.message}"
+            )
 
 
 def _run(name: str, what: str, nb: NotebookNode, folder: Path) -> None:
