@@ -61,7 +61,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def do_GET(self):  # noqa: N802 - the library's name
+    def do_GET(self):
         # Asked for by the browser itself, sometimes, before index.html has sent it on to the first page.
         if self.path == "/favicon.ico":
             self.send_response(204)
