@@ -27,6 +27,8 @@ def test_close_reports_shape_then_nan_then_the_worst_entry() -> None:
     wrong[1, 3], wrong[0, 2] = expected[1, 3] + 1, expected[0, 2] + 2
     with pytest.raises(AssertionError, match=r"at \[0, 2\], expected .* \(2 of 10 entries differ\)"):
         checks.check_close(wrong, expected, "the output")
+    with pytest.raises(AssertionError, match="the output: got complex numbers"):
+        checks.check_close(expected + 1j, expected, "the output")
     with pytest.raises(AssertionError, match=r"^the loss: got 1, expected 2\. Add it up\.$"):
         checks.check_close(torch.tensor(1.0), torch.tensor(2.0), "the loss", hint="Add it up.")
 

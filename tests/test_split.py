@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from pathlib import Path
 
 import pytest
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
 from support import ROOT, Answer, load_answers, points, reads, small_repository, stub, submission
 
 from course_utils import release
@@ -73,6 +77,14 @@ def doubled(nb: NotebookNode) -> None:
     nb.cells += [cell_of(nb, "mean-visible"), cell_of(nb, "mean-visible")]
 
 
+def doubled_with_a_pass(nb: NotebookNode) -> None:
+    for name in ("mean-visible", "mean-hidden"):
+        copy = deepcopy(cell_of(nb, name))
+        copy.source = "pass"
+        nb.cells.append(copy)
+        nb.cells.insert(0, deepcopy(copy))
+
+
 def moved_to_the_end(nb: NotebookNode) -> None:
     nb.cells.append(nb.cells.pop(nb.cells.index(cell_of(nb, "mean-hidden"))))
 
@@ -85,7 +97,9 @@ def without_setup(nb: NotebookNode) -> None:
     nb.cells = [cell for cell in nb.cells if grade_id(cell) != "setup"]
 
 
-@pytest.mark.parametrize("tamper", [deleted, emptied, doubled, moved_to_the_end, retyped, without_setup])
+@pytest.mark.parametrize(
+    "tamper", [deleted, emptied, doubled, doubled_with_a_pass, moved_to_the_end, retyped, without_setup]
+)
 def test_tampering_with_graded_cells_changes_no_verdict(
     warm: Warm, small: release.Released, tamper: Callable[[NotebookNode], None]
 ) -> None:
@@ -117,6 +131,29 @@ def test_tampering_with_graded_cells_changes_no_verdict(
 def test_nothing_that_the_students_process_does_is_a_verdict(warm: Warm, small: release.Released, cell: str) -> None:
     handed_in = submission(small, {"mean": f"def mean(numbers):\n    return -1.0\n{cell}"})
     assert {"mean-hidden"} <= lost(warm, small, handed_in)
+
+
+@pytest.mark.parametrize("claim", [{"locked": True}, {"grade": True, "points": 100}, {"locked": True, "grade": True}])
+def test_a_cell_of_the_students_is_never_run_on_this_side(
+    warm: Warm, small: release.Released, tmp_path: Path, claim: dict[str, bool]
+) -> None:
+    handed_in, trace = submission(small, {}), tmp_path / "trace"
+    source = f"open({str(trace)!r}, 'a').write(str(__import__('os').getpid()) + ' ')"
+    for place in (0, len(handed_in.cells)):
+        cell = new_code_cell(source, metadata={"nbgrader": {"grade_id": f"mine-{place}", **claim}})
+        handed_in.cells.insert(place, cell)
+    assert lost(warm, small, handed_in) == set()
+    assert len(trace.read_text().split()) == 2
+    assert str(os.getpid()) not in trace.read_text().split()
+
+
+def test_the_words_of_a_verdict_can_be_printed_anywhere(warm: Warm, small: release.Released) -> None:
+    cell = "def mean(numbers):\n    raise ValueError('\\x1b[31m red \\ud800')"
+    connection, pid = warm.fork()
+    with connection:
+        verdicts = judge(reads(small.instructor), submission(small, {"mean": cell}), Student(connection))
+    warm.end(pid)
+    assert verdicts[0].message == "ValueError: \ufffd[31m red \ufffd"
 
 
 def test_a_process_that_is_gone_costs_the_problems_that_need_it(warm: Warm, small: release.Released) -> None:

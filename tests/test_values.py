@@ -181,6 +181,11 @@ def test_a_tree_that_no_encoder_writes_is_refused(tree) -> None:
         decode(tree)
 
 
+def test_a_blob_is_used_once() -> None:
+    with pytest.raises(WireError, match="used already"):
+        decode(["t", ["b", 1], ["b", 1]], b"", b"x")
+
+
 @pytest.mark.parametrize("tag", ["T", "N"])
 @pytest.mark.parametrize(
     ("shape", "size"),

@@ -28,6 +28,8 @@ def check_close(
         AssertionError: with shapes, or the place and both values of the largest difference.
     """
     check_shape(actual, tuple(expected.shape), what)
+    if actual.is_complex() and not expected.is_complex():
+        raise AssertionError(f"{what}: got complex numbers, expected real ones")
     actual, expected = actual.detach().double(), expected.detach().double()
     after = f". {hint}" if hint else ""
     unlike_nan = actual.isnan() != expected.isnan()

@@ -65,8 +65,8 @@ class Peer:
         frames.send(self.connection, {**header, "ask": operation, "number": number}, blobs)
         try:
             return self._await(number)
-        except WireError:
-            self.connection.close()  # nothing that comes after can be trusted to be in step
+        except (GoneError, WireError):
+            self.connection.close()  # nothing that comes after can be trusted to be in step, or is worth a wait
             raise
 
     def _await(self, number: int) -> tuple[Header, list[bytes]]:
@@ -284,7 +284,8 @@ def _exception(described: Any) -> Exception:
     if not isinstance(described, list) or [type(part) for part in described] != [str, str]:
         raise WireError("an error that is none")
     kind = getattr(builtins, described[0], None)
-    if not isinstance(kind, type) or not issubclass(kind, Exception):
+    # A StopIteration would end a loop of the caller's without a word.
+    if not isinstance(kind, type) or not issubclass(kind, Exception) or issubclass(kind, StopIteration):
         kind = RuntimeError
     try:
         return kind(described[1][:LONGEST_TEXT])

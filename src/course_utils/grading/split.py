@@ -75,30 +75,33 @@ def judge(source: NotebookNode, submission: NotebookNode, student: Student) -> l
     namespace: dict[str, Any] = {"__name__": "__main__"}
     defined = _defined(source)
     verdicts: dict[str, Verdict] = {}
-    for cell in _in_order(source, submission):
-        if is_test(cell):
-            verdicts[grade_id(cell)] = _verdict(cell, namespace, student, defined)
-        elif is_locked(cell):
-            _execute(cell.source, namespace)
+    for ours, cell in _in_order(source, submission):
+        if not ours:
             student.run(cell.source)
+        elif is_test(cell):
+            verdicts[grade_id(cell)] = _verdict(cell, namespace, student, defined)
         else:
+            _execute(cell.source, namespace)
             student.run(cell.source)
     return [verdicts[grade_id(cell)] for cell in source.cells if is_test(cell)]
 
 
-def _in_order(source: NotebookNode, submission: NotebookNode) -> Iterator[NotebookNode]:
-    """The student's own cells where the submission has them, the instructor's as the source has them."""
-    original = {grade_id(cell): cell for cell in source.cells if is_locked(cell) and cell.cell_type == "code"}
-    setup = [cell for cell in original.values() if not is_test(cell)]
-    yield from setup
-    for cell in submission.cells:
+def _in_order(source: NotebookNode, submission: NotebookNode) -> Iterator[tuple[bool, NotebookNode]]:
+    """The student's cells where the submission has them, and the instructor's (True) as the source has them.
+
+    Whose a cell is, its origin says: what a submission's metadata claims of its own cells is never believed.
+    """
+    own = {grade_id(cell): cell for cell in source.cells if is_locked(cell) and cell.cell_type == "code"}
+    waiting = {name: cell for name, cell in own.items() if is_test(cell)}
+    yield from ((True, cell) for name, cell in own.items() if name not in waiting)
+    last = {grade_id(cell): place for place, cell in enumerate(submission.cells)}  # of copies, the last one counts
+    for place, cell in enumerate(submission.cells):
         name = grade_id(cell)
-        if name in original:
-            if is_test(original[name]):
-                yield original.pop(name)
-        elif cell.cell_type == "code":
-            yield cell
-    yield from (cell for cell in original.values() if is_test(cell))
+        if name in waiting and place == last[name]:
+            yield True, waiting.pop(name)
+        elif name not in own and cell.cell_type == "code":
+            yield False, cell
+    yield from ((True, cell) for cell in waiting.values())
 
 
 def _defined(source: NotebookNode) -> dict[str, list[str]]:
@@ -116,8 +119,13 @@ def _verdict(cell: NotebookNode, namespace: dict[str, Any], student: Student, de
         _execute(cell.source, namespace)
     except Exception as error:
         words = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-        return Verdict(grade_id(cell), False, words[:LONGEST_TEXT])
+        return Verdict(grade_id(cell), False, _printable(words[:LONGEST_TEXT]))
     return Verdict(grade_id(cell), True)
+
+
+def _printable(text: str) -> str:
+    """The text without escape sequences and lone surrogates: part of it may be the student's."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _execute(source: str, namespace: dict[str, Any]) -> None:

@@ -228,6 +228,7 @@ class Decoder:
     ) -> None:
         self.blobs, self.handles, self.remote = blobs, handles, remote
         self.request, self.outputs = request, outputs
+        self.used: set[int] = set()
         self.objects: list[Any] = []
         self.tracked: list[Tensor] = []
 
@@ -254,8 +255,12 @@ class Decoder:
         return [self.decode(item, depth) for item in items]
 
     def blob(self, number: Any) -> bytes:
-        """A blob by its number."""
-        return _at(self.blobs, number)
+        """A blob by its number; each is used once, or a small message could ask for any amount of memory."""
+        content = _at(self.blobs, number)
+        if number in self.used:
+            raise WireError("a blob that was used already")
+        self.used.add(number)
+        return content
 
     def tensor(self, _: int, dtype: str, shape: list, blob: int, tracking: int) -> Tensor:
         """A tensor whose bytes are exactly as many as its shape says."""
