@@ -13,7 +13,7 @@ from course_utils.grading.frames import WireError
 from course_utils.grading.values import ARRAY_DTYPES, DTYPES, Decoder, Encoder, Handles, Remote
 
 
-def cross(value, request=None):
+def cross(value):
     """Encode, go through JSON, decode."""
     encoder = Encoder(Handles())
     tree = json.loads(json.dumps(encoder.encode(value), allow_nan=False))

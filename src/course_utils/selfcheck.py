@@ -75,7 +75,7 @@ class Report:
         return not self.forbidden and all(result.status == "passes" for result in self.results)
 
 
-def check(path: Path, timeout: int = 120) -> Report:
+def check(path: Path, timeout: int = notebooks.CELL_TIMEOUT) -> Report:
     """Run the notebook at ``path`` and report on each problem; the file itself is not changed.
 
     Args:
