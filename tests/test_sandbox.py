@@ -56,8 +56,8 @@ def submission(warm: Warm, limits: Limits = LIMITS, wait: float = BUDGET) -> Ite
     """A process for one submission; at the end all of it must be gone, and the next must work."""
     connection, pid = warm.fork(limits)
     with connection:
-        student = Submission(connection, wait, lambda: warm.reason(pid))
         watch = warm.watches[pid]
+        student = Submission(connection, wait, lambda: watch.reason)
         init = os.dup(watch.init)
         try:
             yield student
@@ -387,7 +387,7 @@ def test_the_status_tells_how_it_ended(warm: Warm) -> None:
         Student(connection, BUDGET).run("import os; os._exit(7)")
     watch = warm.watches[pid]
     assert until(lambda: not watch.is_alive())
-    assert warm.end(pid) == 7
+    assert warm.end(pid)[0] == 7
 
 
 def test_all_ends_with_the_trusted_side() -> None:

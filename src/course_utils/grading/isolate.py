@@ -20,6 +20,7 @@ import resource
 import signal
 import socket
 import struct
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +39,16 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 @dataclass(frozen=True)
 class Limits:
-    """What one submission may use, all its processes together unless it says otherwise."""
+    """What one submission may use, all its processes together unless it says otherwise.
 
-    cpu_seconds: int = 120
+    CPU time decides; the wall clock only guards against code that waits for ever.
+    """
+
+    cpu_seconds: int = 120  # in all, started anew or not
+    cell_cpu_seconds: int = 30  # of one cell, the student's or a test
+    wall_seconds: int = 600
+    cell_wall_seconds: int = 120
+    starts: int = 10  # of its process, after one has ended
     memory_bytes: int = 2 << 30  # beyond what it shares with the warm parent
     processes: int = 64  # threads count
     open_files: int = 256  # of each process
@@ -75,6 +83,19 @@ def isolate(descriptor: int, report: int, limits: Limits, serve: Callable[[int],
     _end_like(os.waitstatus_to_exitcode(os.waitpid(init, 0)[1]))
 
 
+def confine(descriptor: int, limits: Limits, serve: Callable[[int], None]) -> NoReturn:
+    """Serve with limits but in the namespaces of the warm parent: for code that is trusted, fed with what is not."""
+    status = 1
+    try:
+        _set_limits(limits)
+        serve(descriptor)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
 def _be_init(limits: Limits, serve: Callable[[int], None]) -> NoReturn:
     """Be process 1: lay out what is seen, start the student's process, reap, and end when it ends."""
     try:
@@ -102,7 +123,7 @@ def _be_student(limits: Limits, serve: Callable[[int], None]) -> NoReturn:
             _call("prctl", _DUMPABLE, 1, 0, 0, 0)
             os.setsid()
             os.chdir(HOME)
-            _set_limits(limits)
+            _set_limits(limits, (resource.RLIMIT_NPROC, limits.processes))
             _filter_calls()
         except BaseException as error:
             _fail(error)
@@ -211,14 +232,17 @@ def _drop_privileges() -> None:
     _call("capset", (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), none)
 
 
-def _set_limits(limits: Limits) -> None:
-    """Limits that the kernel keeps; the sums over all processes are watched from the trusted side."""
+def _set_limits(limits: Limits, *more: tuple[int, int]) -> None:
+    """Limits that the kernel keeps; the sums over all processes are watched from the trusted side.
+
+    ``more`` is for the limit on processes, which outside a namespace of its own counts all of this user's.
+    """
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     # The soft limit ends with SIGXCPU, which tells an instructor why; the hard one cannot be caught.
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))
     for kind, most in (
         (resource.RLIMIT_AS, mapped + limits.memory_bytes),  # libraries map gigabytes that they never touch
-        (resource.RLIMIT_NPROC, limits.processes),  # counted in this user namespace
+        *more,
         (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_CORE, 0),

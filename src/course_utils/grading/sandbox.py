@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,7 +205,8 @@ class Watch(threading.Thread):
     """Looks at all processes of a submission every 50 ms and kills them together when they use too much.
 
     Args:
-        init: a pidfd of process 1 of the submission's PID namespace; the watch closes it.
+        init: a pidfd of process 1 of the submission's PID namespace, or of a process that has none of its own; the
+            watch closes it.
         limits: what the submission may use.
     """
 
@@ -213,7 +215,15 @@ class Watch(threading.Thread):
         self.init, self.limits = init, limits
         self.reason = ""  # why it was killed, in words for the student
         self.cpu_seconds = 0.0
+        self.memory_bytes = 0  # the most so far, beyond the first look
+        self.first = -1
+        self.started = time.monotonic()
+        self.cell = (0.0, self.started)
         self.start()
+
+    def begin(self) -> None:
+        """A cell begins: what one cell may use is counted from here."""
+        self.cell = (self.cpu_seconds, time.monotonic())
 
     def run(self) -> None:
         """Watch until the submission has ended."""
@@ -227,12 +237,23 @@ class Watch(threading.Thread):
 
     def _too_much(self) -> str:
         processes = list(_tree(_pid_of(self.init)))
+        cpu, cell_began = self.cell
         self.cpu_seconds = sum(map(_cpu_seconds, processes))
-        if self.cpu_seconds > self.limits.cpu_seconds:
-            return f"more than {self.limits.cpu_seconds} s of CPU time"
+        resident = sum(map(_resident, processes))
+        self.first = resident if self.first < 0 else self.first
+        self.memory_bytes = max(self.memory_bytes, resident - self.first)
+        now, limits = time.monotonic(), self.limits
+        for used, most, words in (
+            (self.cpu_seconds, limits.cpu_seconds, "s of CPU time"),
+            (self.cpu_seconds - cpu, limits.cell_cpu_seconds, "s of CPU time in one cell"),
+            (now - self.started, limits.wall_seconds, "s by the clock"),
+            (now - cell_began, limits.cell_wall_seconds, "s by the clock in one cell"),
+        ):
+            if used > most:
+                return f"more than {most} {words}"
         # The resident size is quick to read and never less than the proportional one, which is slow.
-        if all(sum(map(size, processes)) > self.limits.memory_bytes for size in (_resident, _proportional)):
-            return f"more than {self.limits.memory_bytes / 2**20:.0f} MiB of memory"
+        if resident > limits.memory_bytes and sum(map(_proportional, processes)) > limits.memory_bytes:
+            return f"more than {limits.memory_bytes / 2**20:.0f} MiB of memory"
         return ""
 
 

@@ -3,7 +3,7 @@
 A graded cell is the instructor's, from the source, unchanged; the names that its problem defines are stand-ins for
 what stands in the student's process at that moment. The cell's verdict is whether it ran to its end *here*.
 
-How the student's process is kept from doing harm is not decided here.
+How the student's process is kept from doing harm, and what is done when it is lost, is not decided here.
 """
 
 from __future__ import annotations
@@ -11,25 +11,40 @@ from __future__ import annotations
 import contextlib
 import io
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from nbformat import NotebookNode
 
+from course_utils.grading.frames import GoneError, WireError
+from course_utils.grading.outputs import clean, printable
 from course_utils.grading.peer import LONGEST_TEXT, Peer
-from course_utils.notebooks import course_of, grade_id, is_locked, is_test, labelled
+from course_utils.grading.records import Verdict
+from course_utils.notebooks import course_of, grade_id, is_locked, is_solution, is_test, nbgrader_of
 
-WAIT = 120.0  # seconds for one answer of the student's process; a guard, CPU time is what a limit should count
+WAIT = 120.0  # seconds for one answer of the student's process, where no watch looks after it
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether a graded cell ran to its end, and what stopped it if it did not."""
+class Step:
+    """One cell to run: the instructor's setup (on both sides), a student's cell (there), or a test (here).
 
-    grade_id: str
-    passed: bool
-    message: str = ""
+    Attributes:
+        place: where the cell stands in the submission; for setup and tests, in the source.
+    """
+
+    kind: Literal["setup", "student", "test"]
+    place: int
+    cell: NotebookNode
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a student's cell put out, cleaned."""
+
+    place: int
+    outputs: list[NotebookNode]
 
 
 class Student:
@@ -37,17 +52,30 @@ class Student:
 
     Args:
         connection: the socket that the process serves.
-        wait: seconds that one answer may take.
+        wait: seconds that one answer may take; None where a watch looks after the process.
     """
 
-    def __init__(self, connection: socket.socket, wait: float = WAIT) -> None:
+    def __init__(self, connection: socket.socket, wait: float | None = WAIT) -> None:
         connection.settimeout(wait)
         self.peer = Peer(connection)
 
-    def run(self, source: str) -> None:
-        """Run one cell; what goes wrong is the student's affair, as in a notebook whose next cell is run anyway."""
-        with contextlib.suppress(Exception):
-            self.peer.ask("run", {"source": source})
+    def run(self, source: str) -> list[NotebookNode]:
+        """Run one cell; what goes wrong is the student's affair, as in a notebook whose next cell is run anyway.
+
+        Raises:
+            GoneError, WireError: the process is lost.
+        """
+        try:
+            return clean(self.peer.ask("run", {"source": source})[0])
+        except (GoneError, WireError):
+            raise
+        except Exception as error:  # a shell that the student broke
+            return clean({"stopped": [type(error).__name__, str(error), ""]})
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Lay files beside the notebook."""
+        for name, content in files.items():
+            self.peer.ask("put", {"file": name, "content": content.hex()})
 
     def name(self, name: str) -> Any:
         """What stands under a name: a value, or a stand-in.
@@ -57,12 +85,18 @@ class Student:
         """
         return self.peer.value("name", {"name": name})
 
+    def require(self) -> None:
+        """A test may have caught that the process was lost, and must not go on as if it were not.
+
+        Raises:
+            GoneError: the process is lost.
+        """
+        if self.peer.connection.fileno() < 0:
+            raise GoneError("the student's process is lost")
+
 
 def judge(source: NotebookNode, submission: NotebookNode, student: Student) -> list[Verdict]:
-    """Run a submission against the instructor's graded cells.
-
-    Each problem is judged by what stood when its graded cell was reached in the submission; graded cells that are
-    missing there are reached at its end.
+    """Run a submission against the instructor's graded cells; all are lost from where the student's process is.
 
     Args:
         source: the instructor's notebook, hidden tests in.
@@ -72,42 +106,85 @@ def judge(source: NotebookNode, submission: NotebookNode, student: Student) -> l
     Returns:
         A verdict for each graded cell, in the order of the source.
     """
+    found: dict[str, Verdict] = {}
+    with contextlib.suppress(GoneError, WireError):
+        for _, event in run(source, plan(source, submission), student):
+            if isinstance(event, Verdict):
+                found[event.grade_id] = event
+    return [found.get(name, Verdict(name, False, "the process was lost")) for name in tests(source)]
+
+
+def tests(source: NotebookNode) -> list[str]:
+    """The graded cells that are run, by their grade_id, in the order of the source."""
+    return [grade_id(cell) for cell in source.cells if is_test(cell)]
+
+
+def plan(source: NotebookNode, submission: NotebookNode) -> list[Step]:
+    """What is run, in this order: setup, then the student's cells and the tests as the submission has them.
+
+    Each problem is judged by what stood when its test was reached in the submission, but never before the last of its
+    solution cells: a test that was moved or left out changes nothing. Whose a cell is, its origin says: what a
+    submission's metadata claims of its own cells is never believed.
+    """
+    own = {grade_id(cell): Step("setup", at, cell) for at, cell in enumerate(source.cells) if _is_run(cell)}
+    steps = [step for step in own.values() if not is_test(step.cell)]
+    due = _due(source, submission)
+    for place, cell in enumerate(submission.cells):
+        if cell.cell_type == "code" and grade_id(cell) not in own:
+            steps.append(Step("student", place, cell))
+        steps += [Step("test", own[name].place, own[name].cell) for name in due if due[name] == place]
+    return steps
+
+
+def _is_run(cell: NotebookNode) -> bool:
+    """Whether a cell of the source is the instructor's to run."""
+    return cell.cell_type == "code" and is_locked(cell)
+
+
+def _due(source: NotebookNode, submission: NotebookNode) -> dict[str, int]:
+    """After which place of the submission each test is run, by grade_id."""
+    last = {grade_id(cell): place for place, cell in enumerate(submission.cells)}  # of copies, the last one counts
+    known: dict[str, int] = {}
+    for cell in filter(nbgrader_of, source.cells):
+        problem, place = course_of(cell).get("problem", ""), last.get(grade_id(cell), -1)
+        if is_solution(cell):
+            known[problem] = max(known.get(problem, -1), place)
+    due: dict[str, int] = {}
+    for cell in filter(is_test, source.cells):
+        problem = course_of(cell).get("problem", "")
+        # A test that is not there is run where the one before it in its problem is.
+        due[grade_id(cell)] = known[problem] = max(known.get(problem, -1), last.get(grade_id(cell), -1))
+    end = len(submission.cells) - 1
+    return {name: place if place >= 0 else end for name, place in due.items()}
+
+
+def run(
+    source: NotebookNode, steps: Collection[Step], student: Student
+) -> Iterator[tuple[Step, Ran | Verdict | None]]:
+    """Take the steps one by one; each is given back before it is taken, with None, and with what it gave after.
+
+    Raises:
+        GoneError, WireError: the student's process was lost in the step that was given back last.
+    """
     namespace: dict[str, Any] = {"__name__": "__main__"}
     defined = _defined(source)
-    verdicts: dict[str, Verdict] = {}
-    for ours, cell in _in_order(source, submission):
-        if not ours:
-            student.run(cell.source)
-        elif is_test(cell):
-            verdicts[grade_id(cell)] = _verdict(cell, namespace, student, defined)
+    for step in steps:
+        yield step, None
+        if step.kind == "student":
+            yield step, Ran(step.place, student.run(step.cell.source))
+        elif step.kind == "test":
+            verdict = _verdict(step.cell, namespace, student, defined)
+            student.require()
+            yield step, verdict
         else:
-            _execute(cell.source, namespace)
-            student.run(cell.source)
-    return [verdicts[grade_id(cell)] for cell in source.cells if is_test(cell)]
-
-
-def _in_order(source: NotebookNode, submission: NotebookNode) -> Iterator[tuple[bool, NotebookNode]]:
-    """The student's cells where the submission has them, and the instructor's (True) as the source has them.
-
-    Whose a cell is, its origin says: what a submission's metadata claims of its own cells is never believed.
-    """
-    own = {grade_id(cell): cell for cell in source.cells if is_locked(cell) and cell.cell_type == "code"}
-    waiting = {name: cell for name, cell in own.items() if is_test(cell)}
-    yield from ((True, cell) for name, cell in own.items() if name not in waiting)
-    last = {grade_id(cell): place for place, cell in enumerate(submission.cells)}  # of copies, the last one counts
-    for place, cell in enumerate(submission.cells):
-        name = grade_id(cell)
-        if name in waiting and place == last[name]:
-            yield True, waiting.pop(name)
-        elif name not in own and cell.cell_type == "code":
-            yield False, cell
-    yield from ((True, cell) for cell in waiting.values())
+            _execute(step.cell.source, namespace)
+            student.run(step.cell.source)
 
 
 def _defined(source: NotebookNode) -> dict[str, list[str]]:
     """The names that each problem asks a student to define."""
     found: dict[str, list[str]] = {}
-    for _, cell in labelled(source):
+    for cell in source.cells:
         found.setdefault(course_of(cell).get("problem", ""), []).extend(course_of(cell).get("defines", []))
     return found
 
@@ -119,13 +196,8 @@ def _verdict(cell: NotebookNode, namespace: dict[str, Any], student: Student, de
         _execute(cell.source, namespace)
     except Exception as error:
         words = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-        return Verdict(grade_id(cell), False, _printable(words[:LONGEST_TEXT]))
+        return Verdict(grade_id(cell), False, printable(words[:LONGEST_TEXT]))
     return Verdict(grade_id(cell), True)
-
-
-def _printable(text: str) -> str:
-    """The text without escape sequences and lone surrogates: part of it may be the student's."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _execute(source: str, namespace: dict[str, Any]) -> None:

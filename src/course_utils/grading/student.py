@@ -1,39 +1,108 @@
 """The process in which a student's cells run: a fork of the warm parent (:mod:`course_utils.grading.warm`).
 
-It holds the student's names, runs cells as a notebook would (magics, displays), and answers calls. It knows no test
-and no expected value, and nothing that it says is a verdict.
+It holds the student's names, runs cells as a notebook would (magics, displays, figures), and answers calls. It knows
+no test and no expected value, and nothing that it says is a verdict: what a cell put out is shown, never judged.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import socket
+from pathlib import Path
 from typing import Any
 
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
+from traitlets import Type
 from traitlets.config import Config
 
+from course_utils.grading.outputs import MOST_TEXT
 from course_utils.grading.peer import Header, Peer
 
-MOST_OUTPUT = 20_000  # characters of one stream of one cell
+
+class _Stream(io.TextIOBase):
+    """Keeps the beginning of what is written, and counts the rest."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+        self.room, self.cut = MOST_TEXT, 0
+
+    def write(self, text: str) -> int:
+        """Keep what there is room for."""
+        if self.room:
+            self.kept.append(text[: self.room])
+        self.cut += max(0, len(text) - self.room)
+        self.room = max(0, self.room - len(text))
+        return len(text)
+
+    def text(self) -> str:
+        """What was kept, and a note on what was not."""
+        note = f"\n[{self.cut} more characters were cut]\n" if self.cut else ""
+        return "".join(self.kept) + note
+
+
+class _Publisher(DisplayPublisher):
+    """Takes what a cell displays."""
+
+    def publish(self, data: dict[str, Any], metadata: Any = None, **_: Any) -> None:
+        self.shell.shown.append({"data": data, "result": False})
+
+
+class _Hook(DisplayHook):
+    """Takes the value of a cell's last expression."""
+
+    def write_output_prompt(self) -> None:
+        pass
+
+    def write_format_data(self, format_dict: dict[str, Any], md_dict: Any = None) -> None:
+        self.shell.shown.append({"data": format_dict, "result": True})
+
+    def finish_displayhook(self) -> None:
+        pass
+
+
+class Shell(InteractiveShell):
+    """IPython's shell with a notebook's ways: displays and figures are kept, an error's traceback too."""
+
+    display_pub_class = Type(_Publisher)
+    displayhook_class = Type(_Hook)
+
+    def __init__(self, **settings: Any) -> None:
+        self.shown: list[dict[str, Any]] = []
+        self.trace: list[str] = []
+        super().__init__(**settings)
+        self.display_formatter.active_types = self.display_formatter.format_types
+
+    def enable_gui(self, gui: Any = None) -> None:
+        """There is no window to be had; ``%matplotlib inline`` asks all the same."""
+
+    def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
+        self.trace = stb
 
 
 class Names:
-    """The student's namespace, behind the two requests that concern it."""
+    """The student's namespace, behind the requests that concern it."""
 
     def __init__(self) -> None:
-        self.shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+        settings = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
+        self.shell = Shell.instance(config=settings)
+        self.shell.enable_matplotlib("inline")
 
     def run(self, header: Header) -> Header:
-        """Run a cell; what it printed and what stopped it go back as text."""
-        with capture_output() as captured:
+        """Run a cell; what it put out and what stopped it go back as text."""
+        self.shell.shown, self.shell.trace = [], []
+        out, err = _Stream(), _Stream()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             result = self.shell.run_cell(str(header["source"]), store_history=True)
         error = result.error_before_exec or result.error_in_exec
-        return {
-            "stopped": None if error is None else [type(error).__name__, str(error)[:MOST_OUTPUT]],
-            "stdout": _cut(captured.stdout),
-            "stderr": _cut(captured.stderr),
-        }
+        stopped = error and [type(error).__name__, str(error)[:MOST_TEXT], "\n".join(self.shell.trace)[:MOST_TEXT]]
+        shown = [
+            {"result": each["result"], "data": {k: v for k, v in each["data"].items() if isinstance(v, str)}}
+            for each in self.shell.shown
+        ]
+        return {"stdout": out.text(), "stderr": err.text(), "shown": shown, "stopped": stopped}
 
     def name(self, header: Header) -> Header:
         """What stands under a name now."""
@@ -43,14 +112,21 @@ class Names:
         return {"values": self.shell.user_ns[name]}
 
 
-def _cut(text: str) -> str:
-    if len(text) <= MOST_OUTPUT:
-        return text
-    return f"{text[:MOST_OUTPUT]}\n[{len(text) - MOST_OUTPUT} more characters were cut]"
+def put(header: Header) -> Header:
+    """Lay a file of the assignment beside the notebook."""
+    path = Path(str(header["file"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes.fromhex(header["content"]))
+    return {}
+
+
+def warm_up() -> None:
+    """Make, before any fork, what every fork would make for itself."""
+    Names()
 
 
 def main(descriptor: int) -> None:
     """Serve one submission on a socket until the other end closes it."""
     names = Names()
-    operations: dict[str, Any] = {"run": names.run, "name": names.name}
+    operations: dict[str, Any] = {"run": names.run, "name": names.name, "put": put}
     Peer(socket.socket(fileno=descriptor), operations=operations).serve_forever()

@@ -1,27 +1,30 @@
 """The warm parent: imports once what notebooks import, then is forked for every submission.
 
-Started as ``python -m course_utils.grading.warm DESCRIPTOR``, the descriptor being a Unix socket on which it takes
-orders, one JSON object a packet: ``{"do": "fork", "limits": …}`` with the submission's socket attached, answered by
-``{"pid": …}`` and, where limits were given, a pidfd of the submission's init; and ``{"do": "end", "pid": …}``, answered
-by the exit status. It runs no torch operation, so that a fork finds no threads.
+There are two: one whose forks run a student's cells (:mod:`course_utils.grading.student`), and one whose forks run the
+instructor's graded cells (:mod:`course_utils.grading.referee`). Started as ``python -m course_utils.grading.warm ROLE
+DESCRIPTOR``, the descriptor being a Unix socket on which it takes orders, one JSON object a packet: ``{"do": "fork",
+"limits": …, "isolated": …}`` with the submission's socket attached, answered by ``{"pid": …}`` and a pidfd of the
+fork, or of its init where it is isolated; and ``{"do": "end", "pid": …}``, answered by the exit status. It runs no
+torch operation, so that a fork finds no threads.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
 from course_utils.grading.frames import GoneError
-from course_utils.grading.isolate import Limits, isolate
+from course_utils.grading.isolate import Limits, confine, isolate
 from course_utils.grading.sandbox import SandboxError, Watch
 
 LONGEST_ORDER = 1 << 16
@@ -33,15 +36,17 @@ class Warm:
     Args:
         launcher: what stands before the Python command: :func:`course_utils.grading.sandbox.launcher`'s answer, or
             nothing for code that is trusted.
+        role: whose forks these are, "student" or "referee".
     """
 
-    def __init__(self, launcher: list[str] | None = None) -> None:
-        self.launcher = launcher or []
+    def __init__(self, launcher: list[str] | None = None, role: str = "student") -> None:
+        self.launcher, self.role = launcher or [], role
         self.watches: dict[int, Watch] = {}
 
     def __enter__(self) -> Warm:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [*self.launcher, sys.executable, "-m", "course_utils.grading.warm", str(theirs.fileno())]
+        module = "course_utils.grading.warm"
+        command = [*self.launcher, sys.executable, "-m", module, self.role, str(theirs.fileno())]
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
         return self
@@ -57,35 +62,39 @@ class Warm:
         """Start a process for a submission: the connection to it, and its number over there.
 
         Args:
-            limits: what it may use. In a sandbox every fork is isolated and limited, by default as :class:`Limits`
-                says; without one, only where limits are given.
+            limits: what it may use. A student's process in a sandbox is isolated as well.
 
         Raises:
             SandboxError: it could not isolate itself; nothing was served.
             GoneError: the warm parent is gone.
         """
-        limits = limits or (Limits() if self.launcher else None)
+        limits = limits or Limits()
         ours, theirs = socket.socketpair()
         with theirs:
-            order = {"do": "fork", "limits": limits and asdict(limits)}
+            isolated = bool(self.launcher) and self.role == "student"
+            order = {"do": "fork", "limits": asdict(limits), "isolated": isolated}
             answer, descriptors = self._ask(order, [theirs.fileno()])
         if "error" in answer:
             ours.close()
             raise SandboxError(f"a submission's process could not be isolated: {answer['error']}")
-        if limits:
-            self.watches[answer["pid"]] = Watch(descriptors[0], limits)
+        self.watches[answer["pid"]] = Watch(descriptors[0], limits)
         return ours, answer["pid"]
 
-    def reason(self, pid: int) -> str:
-        """Why the watch killed a process, in words for the student; empty where it did not. Ask before the end."""
-        return self.watches[pid].reason if pid in self.watches else ""
+    def end(self, pid: int, wait: float = 0) -> tuple[int, Watch]:
+        """Kill a submission's processes, if any still run.
 
-    def end(self, pid: int) -> int:
-        """Kill a submission's processes, if any still run, and return its exit status (negative: the signal)."""
+        Args:
+            pid: its number.
+            wait: seconds to give it to end by itself.
+
+        Returns:
+            The exit status (negative: the signal), and the watch, which has ended too.
+        """
+        watch = self.watches.pop(pid)
+        watch.join(wait)
         status = self._ask({"do": "end", "pid": pid})[0]["status"]
-        if pid in self.watches:
-            self.watches.pop(pid).join()
-        return status
+        watch.join()
+        return status, watch
 
     def _ask(self, order: dict[str, Any], attached: Sequence[int] = ()) -> tuple[Any, list[int]]:
         text, descriptors = b"", list[int]()
@@ -97,45 +106,54 @@ class Warm:
         return json.loads(text), descriptors
 
 
-def serve(control: socket.socket) -> None:
+def serve(control: socket.socket, serve_submission: Callable[[int], None]) -> None:
     """Take orders until the other end is closed; in a forked child, serve its submission and leave."""
-    inits: dict[int, int] = {}  # a pidfd for each isolated submission's init
+    inits: dict[int, int] = {}  # a pidfd for each submission's init, or for its one process
     while True:
         order, descriptors, _, _ = socket.recv_fds(control, LONGEST_ORDER, 1)
         if not order:
             return
         wanted = json.loads(order)
         if wanted["do"] == "end":
-            answer = {"status": _end(wanted["pid"], inits.pop(wanted["pid"], None))}
+            answer = {"status": _end(wanted["pid"], inits.pop(wanted["pid"]))}
             control.send(json.dumps(answer).encode())
-        elif wanted["limits"]:
-            answer = _fork_isolated(descriptors[0], Limits(**wanted["limits"]), inits)
-            socket.send_fds(control, [json.dumps(answer).encode()], [inits[answer["pid"]]] if "pid" in answer else [])
+            continue
+        limits = Limits(**wanted["limits"])
+        if wanted["isolated"]:
+            answer = _fork_isolated(descriptors[0], limits, inits, serve_submission)
         else:
-            answer = {"pid": _fork(descriptors[0], control)}
-            control.send(json.dumps(answer).encode())
+            answer = _fork(descriptors[0], limits, inits, serve_submission, control)
+        os.close(descriptors[0])
+        socket.send_fds(control, [json.dumps(answer).encode()], [inits[answer["pid"]]] if "pid" in answer else [])
 
 
-def _fork(descriptor: int, control: socket.socket) -> int:
+def _fork(
+    descriptor: int,
+    limits: Limits,
+    inits: dict[int, int],
+    serve_submission: Callable[[int], None],
+    control: socket.socket,
+) -> dict[str, Any]:
     pid = os.fork()
     if pid == 0:
         control.close()
-        _serve_submission(descriptor)
-    os.close(descriptor)
-    return pid
+        confine(descriptor, limits, serve_submission)
+    inits[pid] = os.pidfd_open(pid)
+    return {"pid": pid}
 
 
-def _fork_isolated(descriptor: int, limits: Limits, inits: dict[int, int]) -> dict[str, Any]:
+def _fork_isolated(
+    descriptor: int, limits: Limits, inits: dict[int, int], serve_submission: Callable[[int], None]
+) -> dict[str, Any]:
     """Fork, wait until the student's process is isolated, and keep hold of its init."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            isolate(descriptor, writing, limits, _serve_submission)
+            isolate(descriptor, writing, limits, serve_submission)
         finally:
             os._exit(1)
     os.close(writing)
-    os.close(descriptor)
     with os.fdopen(reading) as report:
         lines = dict(line.rstrip("\n").partition(" ")[::2] for line in report)
     if "ready" not in lines:
@@ -145,35 +163,16 @@ def _fork_isolated(descriptor: int, limits: Limits, inits: dict[int, int]) -> di
     return {"pid": pid}
 
 
-def _serve_submission(descriptor: int) -> None:
-    """Be the student's process; never return into the warm parent's code."""
-    status = 1
-    try:
-        from course_utils.grading import student
-
-        student.main(descriptor)
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def _end(pid: int, init: int | None) -> int:
-    """Kill a submission; where it has an init, that, since the kernel then ends all that is below it."""
+def _end(pid: int, init: int) -> int:
+    """Kill a submission's init: the kernel then ends all that is below it."""
     with contextlib.suppress(ProcessLookupError):
-        if init is None:
-            os.kill(pid, signal.SIGKILL)
-        else:
-            signal.pidfd_send_signal(init, signal.SIGKILL)
-    if init is not None:
-        os.close(init)
+        signal.pidfd_send_signal(init, signal.SIGKILL)
+    os.close(init)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def main(arguments: list[str]) -> None:
+def main(role: str, descriptor: int) -> None:
     """Import what submissions need, then take orders."""
-    import matplotlib as mpl
-
-    mpl.use("agg")
     import matplotlib.pyplot
     import numpy
     import torch
@@ -182,13 +181,13 @@ def main(arguments: list[str]) -> None:
     import torch.fx.experimental.symbolic_shapes
 
     import course_utils.checks
-    from course_utils.grading import student
 
     torch.set_num_threads(1)
     assert all((matplotlib.pyplot, numpy, torch.fx, course_utils.checks))  # imported to be warm
-    student.Names()  # IPython's shell is one for the process: a fork finds it made
-    serve(socket.socket(fileno=int(arguments[0])))
+    module = importlib.import_module(f"course_utils.grading.{role}")
+    module.warm_up()
+    serve(socket.socket(fileno=descriptor), module.main)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1], int(sys.argv[2]))

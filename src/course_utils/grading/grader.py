@@ -1,0 +1,279 @@
+"""Grading one submission: two processes, one budget, and a verdict for every graded cell whatever happens.
+
+An *attempt* is a fresh process for the student's cells and a fresh referee for the graded ones. It goes well, or ends
+in some cell: that cell's problem is lost, is told so, and the next attempt takes up what is left, leaving out what
+ended the last one. All attempts together have one budget.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import platform
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+import course_utils
+from course_utils import release
+from course_utils.grading import frames, referee
+from course_utils.grading.autograded import autograded, refused
+from course_utils.grading.forbidden import Finding, forbidden_by_problem
+from course_utils.grading.frames import GoneError, WireError
+from course_utils.grading.intake import RefusedError, read_notebook
+from course_utils.grading.integrity import integrity_notes
+from course_utils.grading.isolate import Limits
+from course_utils.grading.records import Graded, Submission, Verdict
+from course_utils.grading.sandbox import Watch, launcher
+from course_utils.grading.split import tests
+from course_utils.grading.warm import Warm
+from course_utils.notebooks import course_of, grade_id, is_solution, is_test, label
+
+LINGER = 0.5  # seconds for a process to end that has closed its connection, so that its exit status is known
+
+
+@dataclass(frozen=True)
+class Task:
+    """An assignment, as the grader needs it.
+
+    Attributes:
+        name: the assignment's name.
+        source, released: the instructor's and the student's notebook, as text.
+        extras: files that are given out with the notebook.
+        limits: what a submission may use: the source's ``course: {limits: …}``.
+    """
+
+    name: str
+    source: str
+    released: str
+    extras: Mapping[str, bytes] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def of(cls, root: Path, name: str) -> Task:
+        """The task of an assignment in ``root/solutions``.
+
+        Raises:
+            ReleaseError: there is none, or it has a fault.
+        """
+        made = release.build(root, name)
+        limits = json.loads(made.instructor)["metadata"]["course"].get("limits", {})
+        return cls(name, made.instructor.decode(), made.student.decode(), made.extras, Limits(**limits))
+
+    def fingerprint(self, submission: Submission) -> str:
+        """Changes whenever grading this submission might give something else."""
+        parts: list[Any] = [self.name, self.source, self.released, asdict(self.limits), _versions()]
+        parts += [submission.notes, submission.refusal, submission.timestamp]
+        digest = hashlib.sha256(json.dumps(parts).encode())
+        for name, content in [*self.extras.items(), *submission.files.items(), ("", submission.notebook)]:
+            digest.update(f"{name}\0{len(content)}\0".encode(errors="surrogateescape") + content)
+        return digest.hexdigest()
+
+
+@cache
+def _versions() -> list[str]:
+    """What a verdict may depend on besides the assignment: Python, the libraries, the package's own code."""
+    folder = Path(course_utils.__file__).parent
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.rglob("*.py"))))
+    return [platform.python_version(), *map(version, ("torch", "numpy", "ipython")), digest.hexdigest()]
+
+
+class Grader:
+    """Grades submissions one at a time: a context manager that keeps the two warm parents.
+
+    Args:
+        unsafe: run students' code without a sandbox, with the rights of this process. Never for strangers' code.
+
+    Raises:
+        SandboxError: when entered: there is no sandbox to be had.
+    """
+
+    def __init__(self, *, unsafe: bool = False) -> None:
+        self.unsafe = unsafe
+
+    def __enter__(self) -> Grader:
+        inside = [] if self.unsafe else launcher()
+        with contextlib.ExitStack() as stack:
+            self.students = stack.enter_context(Warm(inside))
+            self.referees = stack.enter_context(Warm(inside, "referee"))
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stack.close()
+
+    def grade(self, task: Task, submission: Submission) -> Graded:
+        """Grade one submission; whatever it does, there is an answer.
+
+        Raises:
+            SandboxError: its process could not be isolated.
+            GoneError: a warm parent is gone.
+        """
+        started = time.monotonic()
+        blank = Graded(submission.student, task.name, unsafe=self.unsafe, notes=submission.notes)
+        released = nbformat.reads(task.released, as_version=4)
+        try:
+            if submission.refusal:
+                raise RefusedError(submission.refusal)
+            notebook, notes = read_notebook(submission.notebook, task.name)
+            attempts = _Attempts(self, task, notebook, submission.files)
+            attempts.make()
+        except RefusedError as error:
+            return replace(blank, refusal=str(error), notebook=refused(released, str(error)))
+        costing, others = forbidden_by_problem(attempts.source, notebook)
+        verdicts = tuple(_without_forbidden(attempts, costing))
+        found = [finding for findings in costing.values() for finding in findings]
+        notes = [*submission.notes, *notes, *integrity_notes(released, notebook), *attempts.notes]
+        notes += [f"forbidden: {_words(finding)}" for finding in sorted({*found, *others})]
+        return replace(
+            blank,
+            verdicts=verdicts,
+            notebook=autograded(released, notebook, verdicts, attempts.outputs),
+            notes=tuple(dict.fromkeys(notes)),
+            seconds=time.monotonic() - started,
+            cpu_seconds=attempts.cpu_seconds,
+            memory_bytes=attempts.memory_bytes,
+            starts=attempts.starts,
+        )
+
+
+def _without_forbidden(attempts: _Attempts, costing: Mapping[str, list[Finding]]) -> list[Verdict]:
+    """The verdicts, those of a problem that used a forbidden name lost."""
+    verdicts = []
+    for cell in filter(is_test, attempts.source.cells):
+        verdict, findings = attempts.verdicts[grade_id(cell)], costing.get(course_of(cell)["problem"])
+        verdicts.append(Verdict(verdict.grade_id, False, f"{_words(findings[0])}") if findings else verdict)
+    return verdicts
+
+
+def _words(finding: Finding) -> str:
+    return f"{finding.name} is not allowed here (line {finding.line} of {finding.cell})"
+
+
+class _Attempts:
+    """The attempts at one submission, and what is known so far."""
+
+    def __init__(self, grader: Grader, task: Task, notebook: NotebookNode, files: Mapping[str, bytes]) -> None:
+        self.grader, self.task, self.notebook = grader, task, notebook
+        self.files = {**task.extras, **files}
+        self.source = nbformat.reads(task.source, as_version=4)
+        self.solutions = {grade_id(c): course_of(c).get("problem", "") for c in self.source.cells if is_solution(c)}
+        self.verdicts: dict[str, Verdict] = {}
+        self.outputs: dict[int, list[NotebookNode]] = {}
+        self.skip: list[int] = []
+        self.notes: list[str] = []
+        self.cpu_seconds, self.memory_bytes, self.starts = 0.0, 0, 0
+        self.began = time.monotonic()
+        self.cell: list[Any] = []  # kind and place of the cell that runs
+
+    def make(self) -> None:
+        """Attempt until every graded cell has a verdict, or the budget is spent."""
+        while (limits := self._left()) and not self._attempt(limits):
+            continue
+        for name in tests(self.source):
+            words = "not graded: the submission had used up its budget of time or starts before"
+            self.verdicts.setdefault(name, Verdict(name, False, words))
+
+    def _left(self) -> Limits | None:
+        """What is left of the budget."""
+        limits = self.task.limits
+        cpu, wall = limits.cpu_seconds - self.cpu_seconds, limits.wall_seconds - (time.monotonic() - self.began)
+        if cpu < 1 or wall < 1 or self.starts >= limits.starts:
+            return None
+        return replace(limits, cpu_seconds=int(cpu), wall_seconds=int(wall))
+
+    def _attempt(self, limits: Limits) -> bool:
+        """One attempt; whether it came to the end."""
+        self.starts, self.cell = self.starts + 1, []
+        grader = self.grader
+        students, student = grader.students.fork(limits)
+        with students:
+            referees, judge = grader.referees.fork(limits)
+            with referees:
+                watches = grader.students.watches[student], grader.referees.watches[judge]
+                end = self._follow(referees, students, watches)
+        status, watch = grader.students.end(student, LINGER if end == {"lost": ""} else 0)
+        referee_status, referee_watch = grader.referees.end(judge)
+        self.cpu_seconds += watch.cpu_seconds
+        self.memory_bytes = max(self.memory_bytes, watch.memory_bytes)
+        if "done" in end:
+            return True
+        checking = referee_watch.reason or _ending(referee_status)
+        self._charge(watch.reason or end.get("lost") or (_ending(status) if end else f"{checking}, in checking it"))
+        return False
+
+    def _follow(
+        self, connection: Any, student: Any, watches: tuple[Watch, Watch]
+    ) -> dict[str, Any]:
+        """Take what the referee tells until it is done or lost; empty where the referee itself ended."""
+        job: dict[str, Any] = {"source": self.source, "submission": self.notebook}
+        job |= {"skip": self.skip, "judged": list(self.verdicts)}
+        try:
+            referee.hand_over(connection, student, job, self.files)
+            student.close()
+            while True:
+                event, _ = frames.receive(connection, referee.JOB)
+                if "done" in event or "lost" in event:
+                    return event
+                self._note(event, watches)
+        except (GoneError, WireError):
+            return {}
+
+    def _note(self, event: dict[str, Any], watches: tuple[Watch, Watch]) -> None:
+        if "begin" in event:
+            self.cell = event["begin"]
+            for watch in watches:
+                watch.begin()
+        elif "ran" in event:
+            self.outputs[event["ran"]] = [nbformat.from_dict(output) for output in event["outputs"]]
+        else:
+            verdict = Verdict(**event["verdict"])
+            self.verdicts[verdict.grade_id] = verdict
+
+    def _charge(self, reason: str) -> None:
+        """Take away the problem in whose cell an attempt ended."""
+        kind, place = self.cell or ("setup", 0)
+        if kind == "student":
+            cell = self.notebook.cells[place]
+            self.skip.append(place)
+            self.outputs[place] = [_stopped(reason)]
+            self.notes.append(f"{label(cell, place + 1)} ended the student's process and was left out then: {reason}")
+            self._lose(self.solutions.get(grade_id(cell)), reason)
+        elif kind == "test":
+            cell = self.source.cells[place]
+            self.notes.append(f"{label(cell, place + 1)} ended the student's process: {reason}")
+            self._lose(course_of(cell)["problem"], reason)
+        else:
+            raise RefusedError(f"the assignment's setup could not be run ({reason}): are the limits too tight?")
+
+    def _lose(self, problem: str | None, reason: str) -> None:
+        """Every graded cell of a problem that has no verdict yet is lost."""
+        for cell in filter(is_test, self.source.cells):
+            if course_of(cell)["problem"] == problem:
+                words = f"this problem is lost: the process of your code ended here ({reason})"
+                self.verdicts.setdefault(grade_id(cell), Verdict(grade_id(cell), False, words))
+
+
+def _stopped(reason: str) -> NotebookNode:
+    return nbformat.v4.new_output("error", ename="process ended", evalue=reason, traceback=[reason])
+
+
+def _ending(status: int) -> str:
+    """An exit status in words."""
+    if status >= 0:
+        return f"it exited with status {status}"
+    with contextlib.suppress(ValueError):
+        return f"it was ended by {signal.Signals(-status).name}"
+    return f"it was ended by signal {-status}"

@@ -1,0 +1,182 @@
+"""What one student handed in, from a folder or from an archive: which of it is the notebook, and what is noted."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from course_utils.grading.records import Submission
+from course_utils.grading.untrusted import RefusedError, read_notebook, shown
+
+MIB = 1 << 20
+TIMESTAMP = "timestamp.txt"
+LONGEST_TIMESTAMP = 100  # bytes; nbgrader writes about 30
+LONGEST_NAME = 255  # bytes of a folder's name, on any file system that matters
+MOST_LISTED = 5
+
+
+class IntakeError(Exception):
+    """There is nothing to read submissions from; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class IntakeLimits:
+    """How much is read before it is refused; bytes are counted as they are unpacked, whatever an archive says.
+
+    Attributes:
+        notebook_bytes: of a notebook.
+        file_bytes: of any other file that is read, an archive within an archive among them.
+        archive_bytes: of all that is unpacked of one archive, those within it included.
+        entries: files and folders of one submission, or of one archive.
+    """
+
+    notebook_bytes: int = 16 * MIB
+    file_bytes: int = 64 * MIB
+    archive_bytes: int = 4096 * MIB
+    entries: int = 20_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file that was handed in: its path, and how at most so many bytes are read (else RefusedError)."""
+
+    path: tuple[str, ...]
+    read: Callable[[int], bytes]
+
+    @property
+    def shown(self) -> str:
+        """The path as it may stand in a message."""
+        return shown("/".join(self.path))
+
+
+@dataclass
+class Handed:
+    """All that one student handed in for the assignment.
+
+    Attributes:
+        student: the student's id, NFC.
+        entries: the files.
+        notes: what is to be said of it whatever is in it.
+        faults: why parts of it could not be looked into: the reason, where no notebook is found elsewhere.
+        refusal: why none of it is looked at.
+        stamped: whether a ``timestamp.txt`` is the course's own, and not a student's file.
+    """
+
+    student: str
+    entries: list[Entry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    refusal: str = ""
+    stamped: bool = False
+
+
+def nfc(name: str) -> str:
+    """The name in composed form: macOS takes Hangul and accented letters apart."""
+    return unicodedata.normalize("NFC", name)
+
+
+def is_junk(path: Iterable[str]) -> bool:
+    """Whether a path leads to what nobody hands in on purpose: hidden files and systems' leavings."""
+    return any(part.startswith(".") or part in ("__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini") for part in path)
+
+
+def identified(name: str) -> Handed:
+    """What is known of a student by the name of a folder alone."""
+    handed = Handed(nfc(name))
+    if handed.student != name:
+        handed.notes.append("the student's name was in another Unicode form: composed (NFC)")
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        handed.student = shown(name)
+        handed.refusal = "the name of the student's folder is not UTF-8: rename the folder"
+    elif len(handed.student.encode()) > LONGEST_NAME:
+        handed.student = shown(name)
+        handed.refusal = f"the student's name is longer than {LONGEST_NAME} bytes: no folder can have it"
+    return handed
+
+
+def submission(handed: Handed, assignment: str, declared: Sequence[str], limits: IntakeLimits) -> Submission:
+    """Take what is to be graded of what was handed in; what cannot be graded is refused in one line."""
+    notes = list(handed.notes)
+    try:
+        if handed.refusal:
+            raise RefusedError(handed.refusal)
+        chosen = _chosen(handed, assignment, notes)
+        notes += handed.faults
+        content = _notebook(chosen, assignment, limits, notes)
+    except RefusedError as error:
+        return Submission(handed.student, notes=tuple(notes), refusal=str(error))
+    files = _files(handed, declared, limits, notes)
+    timestamp = _timestamp(handed, notes)
+    _note_the_rest(handed, {chosen.path, *((*name.split("/"),) for name in files), (TIMESTAMP,)}, notes)
+    return Submission(handed.student, content, files, timestamp, tuple(notes))
+
+
+def _chosen(handed: Handed, assignment: str, notes: list[str]) -> Entry:
+    """The entry that is the notebook: the one with the right name that lies highest, else the only one."""
+    found = [entry for entry in handed.entries if entry.path[-1].lower().endswith(".ipynb")]
+    right = [entry for entry in found if entry.path[-1] == f"{assignment}.ipynb"]
+    right = [entry for entry in right if len(entry.path) == min(len(other.path) for other in right)]
+    if not found:
+        raise RefusedError("; ".join(["no notebook was handed in", *handed.faults, *_listed(handed.entries)]))
+    if len(right) == 1 and len(found) > 1:
+        notes.append(f"{len(found)} notebooks were handed in; taken is {right[0].shown}")
+    if len(right) == 1 or len(found) == 1:
+        return (right or found)[0]
+    names = ", ".join(sorted(entry.shown for entry in right or found)[:MOST_LISTED])
+    which = "more than one has" if right else "none has"
+    raise RefusedError(f"of {len(found)} notebooks {which} the name {assignment}.ipynb: {names}")
+
+
+def _listed(entries: Sequence[Entry]) -> list[str]:
+    names = sorted(entry.shown for entry in entries if entry.path != (TIMESTAMP,))
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return [f"there is {', '.join(names[:MOST_LISTED])}{more}"] if names else []
+
+
+def _notebook(entry: Entry, assignment: str, limits: IntakeLimits, notes: list[str]) -> bytes:
+    """The notebook's bytes, once they have been read as one of this assignment."""
+    try:
+        content = entry.read(limits.notebook_bytes)
+        nb, strange = read_notebook(content, assignment)
+    except RefusedError as error:
+        raise RefusedError(f"{entry.shown} {error}") from None
+    notes += strange
+    if entry.path[-1] != f"{assignment}.ipynb":
+        if nb.metadata.get("course", {}).get("assignment") != assignment:
+            raise RefusedError(f"{entry.shown} is not named {assignment}.ipynb and does not say what it belongs to")
+        notes.append(f"the notebook is named {entry.shown}, not {assignment}.ipynb; it says that it belongs to it")
+    return content
+
+
+def _files(handed: Handed, declared: Sequence[str], limits: IntakeLimits, notes: list[str]) -> dict[str, bytes]:
+    """The further files that the assignment declares; one that cannot be read is left out with a note."""
+    files: dict[str, bytes] = {}
+    for name in declared:
+        found = [entry for entry in handed.entries if "/".join(entry.path) == name]
+        try:
+            if len(found) != 1:
+                raise RefusedError("was not handed in" if not found else "is there twice")
+            files[name] = found[0].read(limits.file_bytes)
+        except RefusedError as error:
+            notes.append(f"the declared file {name} {error}")
+    return files
+
+
+def _timestamp(handed: Handed, notes: list[str]) -> str:
+    for entry in handed.entries:
+        if handed.stamped and entry.path == (TIMESTAMP,):
+            try:
+                text = entry.read(LONGEST_TIMESTAMP).decode("utf-8-sig").strip()
+                if text.isprintable():
+                    return text
+                raise RefusedError("is not one line")
+            except (RefusedError, UnicodeDecodeError) as error:
+                reason = error if isinstance(error, RefusedError) else "is not text"
+                notes.append(f"{TIMESTAMP} {reason}: left out")
+    return ""
+
+
+def _note_the_rest(handed: Handed, taken: set[tuple[str, ...]], notes: list[str]) -> None:
+    rest = [entry for entry in handed.entries if entry.path not in taken]
+    notes += [line.replace("there is", "not taken:", 1) for line in _listed(rest)]

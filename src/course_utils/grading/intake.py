@@ -1,0 +1,209 @@
+"""Taking in what was handed in for one assignment: nbgrader's folders, or an archive of a learning platform.
+
+A submission is hostile until it has been read: no link is followed, nothing but a plain file is opened, nothing is
+unpacked to disk, and nothing of it is run. What is wrong with one submission is said in that submission's refusal;
+the others go on.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from course_utils.grading.archive import read_archive
+from course_utils.grading.handed import Entry, Handed, IntakeError, IntakeLimits, identified, is_junk, nfc, submission
+from course_utils.grading.records import Submission
+from course_utils.grading.untrusted import RefusedError, read_notebook, shown
+
+__all__ = ["IntakeError", "IntakeLimits", "RefusedError", "from_archive", "from_folder", "read_notebook", "shown"]
+
+DEEPEST = 8  # folders below a submission that are looked into
+_KINDS = {
+    stat.S_IFLNK: "is a symbolic link, which is not followed",
+    stat.S_IFDIR: "is a folder, not a file",
+    stat.S_IFREG: "is a file, not a folder",
+}
+
+
+def from_folder(
+    course: Path,
+    assignment: str,
+    *,
+    declared: Sequence[str] = (),
+    students: Sequence[str] | None = None,
+    limits: IntakeLimits = IntakeLimits(),
+) -> list[Submission]:
+    """Read ``course/submitted/<student>/<assignment>/``; a student without that folder has no submission.
+
+    Args:
+        course: nbgrader's course folder.
+        assignment: the assignment's name.
+        declared: paths of further files that belong to a submission, below its folder.
+        students: whose submissions are read; everyone's where None.
+        limits: how much is read.
+
+    Returns:
+        One submission for each student, sorted by student; one that cannot be graded carries its refusal.
+
+    Raises:
+        IntakeError: there is no such folder, or one of ``students`` has handed in nothing.
+    """
+    submitted = course / "submitted"
+    try:
+        names = sorted(os.listdir(submitted))
+    except OSError as error:
+        raise IntakeError(
+            f"{submitted} cannot be read ({error.strerror}): "
+            "name the folder that holds submitted/<student>/<assignment>/ with --course"
+        ) from error
+    wanted = None if students is None else {nfc(student) for student in students}
+    names = [name for name in names if not is_junk([name]) and (wanted is None or nfc(name) in wanted)]
+    found: dict[str, list[Submission]] = {}
+    for name in names:
+        for one in _from_student(submitted, name, assignment, declared, limits):
+            found.setdefault(one.student, []).append(one)
+    for missing in sorted((wanted or set()) - set(found)):
+        raise IntakeError(f"{submitted} holds no submission of {shown(missing)} for {assignment}: is the id right?")
+    return [_only(student, found[student]) for student in sorted(found)]
+
+
+def from_archive(
+    archive: Path, assignment: str, *, declared: Sequence[str] = (), limits: IntakeLimits = IntakeLimits()
+) -> list[Submission]:
+    """Read the submissions in a zip: an export of Moodle or Canvas, or folders named by student.
+
+    Args:
+        archive: the zip.
+        assignment: the assignment's name.
+        declared: paths of further files that belong to a submission.
+        limits: how much is read and unpacked.
+
+    Returns:
+        One submission for each student, sorted by student; one that cannot be graded carries its refusal.
+
+    Raises:
+        IntakeError: there is no such file, or it is not a zip that can be read.
+    """
+    handed = read_archive(archive, assignment, limits)
+    return sorted((submission(one, assignment, declared, limits) for one in handed), key=lambda one: one.student)
+
+
+def _only(student: str, found: Sequence[Submission]) -> Submission:
+    """A student's submission; two folders that differ in Unicode form only are nobody's for sure."""
+    if len(found) == 1:
+        return found[0]
+    reason = f"{len(found)} folders have this student's name, in different Unicode forms: keep one"
+    return Submission(student, refusal=reason)
+
+
+# --- one student's folder ---------------------------------------------------------------------------------------
+
+
+def _from_student(
+    submitted: Path, name: str, assignment: str, declared: Sequence[str], limits: IntakeLimits
+) -> Iterator[Submission]:
+    """The submission in a student's folder, if there is one."""
+    handed = identified(name)
+    handed.stamped = True
+    try:
+        if stat.S_ISREG(os.lstat(submitted / name).st_mode):
+            return  # a README beside the students' folders
+        with _opened(str(submitted), None) as top, _opened(name, top, "the student's folder ") as student:
+            if not _exists(assignment, student):
+                return
+            with _opened(assignment, student, f"{assignment} ") as folder:
+                handed.entries = list(_entries(folder, limits))
+                yield submission(handed, assignment, declared, limits)
+    except RefusedError as error:
+        yield Submission(handed.student, notes=tuple(handed.notes), refusal=str(error))
+
+
+def _exists(name: str, folder: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise RefusedError(f"{name} cannot be read: {error.strerror}") from error
+    return True
+
+
+def _entries(top: int, limits: IntakeLimits) -> Iterator[Entry]:
+    """All files below an open folder, and what stands there in the place of files; no link is followed."""
+    waiting: list[tuple[str, ...]] = [()]
+    seen = 0
+    while waiting:
+        where = waiting.pop()
+        with _chain(top, where) as folder, os.scandir(folder) as scanned:
+            for item in scanned:
+                path = (*where, item.name)
+                seen += 1
+                if seen > limits.entries:
+                    raise RefusedError(f"the submission holds more than {limits.entries} files and folders")
+                if is_junk([item.name]):
+                    continue
+                folder_like = item.is_dir(follow_symlinks=False)
+                if folder_like and not item.name.endswith(".ipynb") and len(path) <= DEEPEST:
+                    waiting.append(path)
+                else:
+                    yield Entry(tuple(map(nfc, path)), lambda limit, path=path: _read(top, path, limit))  # type: ignore[misc]
+
+
+def _read(top: int, path: tuple[str, ...], limit: int) -> bytes:
+    """The content of a plain file below an open folder.
+
+    Raises:
+        RefusedError: it is not a plain file, cannot be read, or is larger than ``limit`` bytes.
+    """
+    with _chain(top, path[:-1]) as folder, _opened(path[-1], folder, directory=False) as descriptor:
+        with open(descriptor, "rb", closefd=False) as file:
+            try:
+                content = file.read(limit + 1)
+            except OSError as error:
+                raise RefusedError(f"cannot be read: {error.strerror}") from error
+    if len(content) > limit:
+        raise RefusedError(f"is larger than {limit} bytes")
+    return content
+
+
+@contextmanager
+def _chain(top: int, path: tuple[str, ...]) -> Iterator[int]:
+    """Open a folder below an open folder, each step without following a link."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(_opened(".", top))
+        for name in path:
+            folder = stack.enter_context(_opened(name, folder))
+        yield folder
+
+
+@contextmanager
+def _opened(name: str, folder: int | None, what: str = "", directory: bool = True) -> Iterator[int]:
+    """Open a folder or a plain file for reading.
+
+    It is looked at before it is opened, since opening a device may do things, and after, since it may have been
+    exchanged in between.
+
+    Raises:
+        RefusedError: it is something else, or cannot be opened; the message begins with ``what``.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        _expect(os.stat(name, dir_fd=folder, follow_symlinks=folder is None), directory, what)
+        follow = os.O_NOFOLLOW if folder is None else 0  # above the students' folders, the course's links are fine
+        descriptor = os.open(name, flags & ~follow, dir_fd=folder)
+    except OSError as error:
+        raise RefusedError(f"{what}cannot be read: {error.strerror}") from error
+    try:
+        _expect(os.fstat(descriptor), directory, what)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _expect(status: os.stat_result, directory: bool, what: str) -> None:
+    kind = stat.S_IFMT(status.st_mode)
+    if kind != (stat.S_IFDIR if directory else stat.S_IFREG):
+        raise RefusedError(what + _KINDS.get(kind, "is neither a file nor a folder (a pipe, a socket or a device)"))

@@ -1,0 +1,78 @@
+"""The process in which the instructor's graded cells run, a fork of a warm parent of its own.
+
+The code is trusted, but what it computes with comes from a student: so it has limits too, and what is wrong with one
+submission ends here. It is given a job and the student's socket, and tells as it goes; :mod:`grader` decides.
+
+What it tells, one frame each: ``{"begin": [kind, place]}`` before a cell, ``{"ran": place, "outputs": […]}``,
+``{"verdict": …}``, at last ``{"done": true}``, or ``{"lost": "…"}`` where the student's process is.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from course_utils.grading import frames, split
+from course_utils.grading.frames import FrameLimits, GoneError, WireError
+from course_utils.grading.split import Ran, Step, Student
+
+JOB = FrameLimits(header=256 << 20)  # it comes from the grader
+
+
+def hand_over(connection: socket.socket, student: socket.socket, job: dict[str, Any], files: Mapping[str, bytes]) -> None:
+    """Give a referee its job and the connection to the student's process.
+
+    Args:
+        connection: to the referee.
+        student: to the student's process.
+        job: the notebooks ``source`` and ``submission``, ``skip`` (places of student's cells that are not run),
+            ``judged`` (graded cells whose verdict stands).
+        files: what lies beside the notebook, on both sides.
+    """
+    socket.send_fds(connection, [b"s"], [student.fileno()])
+    frames.send(connection, {**job, "files": list(files)}, list(files.values()))
+
+
+def warm_up() -> None:
+    """Make, before any fork, what every fork would make for itself."""
+    nbformat.reads(nbformat.writes(nbformat.v4.new_notebook()), as_version=4)
+
+
+def main(descriptor: int) -> None:
+    """Do one job on a socket."""
+    connection = socket.socket(fileno=descriptor)
+    _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
+    job, blobs = frames.receive(connection, JOB)
+    student = Student(socket.socket(fileno=descriptors[0]), wait=None)
+    try:
+        _lay_out(student, dict(zip(job["files"], blobs, strict=True)))
+        for step, event in split.run(*_steps(job), student):
+            frames.send(connection, _told(step, event))
+        frames.send(connection, {"done": True})
+    except (GoneError, WireError) as error:
+        frames.send(connection, {"lost": str(error) if isinstance(error, WireError) else ""})
+
+
+def _lay_out(student: Student, files: Mapping[str, bytes]) -> None:
+    student.put(files)
+    for name, content in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(content)
+
+
+def _steps(job: dict[str, Any]) -> tuple[Any, list[Step]]:
+    source, submission = (nbformat.from_dict(job[name]) for name in ("source", "submission"))
+    steps = split.plan(source, submission)
+    left = [step for step in steps if not (step.kind == "student" and step.place in job["skip"])]
+    return source, [step for step in left if not (step.kind == "test" and split.grade_id(step.cell) in job["judged"])]
+
+
+def _told(step: Step, event: Any) -> dict[str, Any]:
+    if event is None:
+        return {"begin": [step.kind, step.place]}
+    return {"ran": event.place, "outputs": event.outputs} if isinstance(event, Ran) else {"verdict": asdict(event)}
