@@ -8,10 +8,15 @@ Then `nbgrader generate_assignment NAME` and `nbgrader autograde NAME` do what n
 environment's programs on PATH (`. .venv/bin/activate`): nbgrader calls a bare `alembic`, and where there is none it
 leaves a broken gradebook behind.
 
-`nbgrader autograde` runs what students wrote, with your rights, on your machine: use it for notebooks that you trust.
+`nbgrader autograde` grades in the sandbox, as `course grade` does; `course grade` is many times faster.
 """
 
 from pathlib import Path
+
+import nbgrader.apps  # noqa: F401 - first: nbgrader's packages import each other in a circle
+from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, SaveAutoGrades
+
+from course_utils.grading.adapter import TrustedExecute
 
 repository = Path(__file__).resolve().parent
 c = get_config()  # noqa: F821 - nbgrader gives it to this file
@@ -26,5 +31,9 @@ c.CourseDirectory.source_directory = str(source_directory)
 # What generate_assignment writes is made anew every time: it holds nothing that was written by hand.
 c.GenerateAssignment.force = True
 
-# Seconds for one cell: a first `import torch` from a slow disk takes up to 30, nbgrader's own limit.
-c.Execute.timeout = 120
+# In place of nbgrader's own executor, which would run what students wrote with your rights.
+c.Autograde.autograde_preprocessors = [TrustedExecute, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
+c.TrustedExecute.repository = str(repository)
+
+# What students wrote is shown in your browser, by feedback and the formgrader: nothing in it is run there.
+c.HTMLExporter.sanitize_html = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import random
 import subprocess
 import sys
@@ -114,26 +115,36 @@ def test_stub_earns_nothing(name: str) -> None:
     assert lost_cells(name, stub(built(name))) == set(points(built(name)))
 
 
+STOCK = """
+from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, Execute, LimitOutput, SaveAutoGrades
+c.Autograde.autograde_preprocessors = [Execute, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
+c.Execute.timeout = 120
+"""
+
+
+@pytest.mark.parametrize("executor", ["stock", "ours"])
 @pytest.mark.parametrize("name", NAMES)
-def test_stock_nbgrader_gives_every_answer_its_points(name: str, tmp_path: Path) -> None:
-    """`nbgrader autograde` over all answers as students, with this repository's configuration."""
+def test_nbgrader_gives_every_answer_its_points(name: str, executor: str, tmp_path: Path) -> None:
+    """`nbgrader autograde` over all answers, with nbgrader's own executor and with this repository's configuration."""
     made = built(name)
     repository = tmp_path / "repository"
+    shutil.copytree(ROOT / "solutions" / name, repository / "solutions" / name)
     for relative, content in {**made.extras, f"{name}.ipynb": made.instructor}.items():
         release.write_atomically(repository / "_build" / "source" / name / relative, content)
     (repository / "nbgrader_config.py").write_bytes((ROOT / "nbgrader_config.py").read_bytes())
+    config = f'load_subconfig(r"{repository / "nbgrader_config.py"}")\n' + (STOCK if executor == "stock" else "")
 
     answers = {str(answer): answer for answer in load_answers(name)}
     filled = {student: answer.cells for student, answer in answers.items()} | {"stub": stub(made)}
     halves = [dict(list(filled.items())[start::2]) for start in (0, 1)]  # two classes, one for each core
     with ThreadPoolExecutor(2) as pool:
-        graded_halves = pool.map(partial(grade_class, made, repository), (tmp_path / "one", tmp_path / "two"), halves)
+        graded_halves = pool.map(partial(grade_class, made, config), (tmp_path / "one", tmp_path / "two"), halves)
         scores = {student: score for half in graded_halves for student, score in half.items()}
 
     worth = points(made)
     for student, answer in answers.items():
         expected = 100 - sum(worth[cell] for cell in answer.fails)
-        if answer.enforced_by is None:
+        if executor == "ours" or answer.enforced_by is None:
             assert scores[student] == expected, student
         else:
             assert scores[student] >= expected, student
@@ -141,12 +152,11 @@ def test_stock_nbgrader_gives_every_answer_its_points(name: str, tmp_path: Path)
 
 
 def grade_class(
-    made: release.Released, repository: Path, course: Path, answers: dict[str, dict[str, str]]
+    made: release.Released, config: str, course: Path, answers: dict[str, dict[str, str]]
 ) -> dict[str, float]:
     """Release to a class and autograde what it handed in, by nbgrader's own commands; student -> score."""
     course.mkdir()
-    subconfig = f'load_subconfig(r"{repository / "nbgrader_config.py"}")'
-    (course / "nbgrader_config.py").write_text(subconfig, encoding="utf-8")
+    (course / "nbgrader_config.py").write_text(config, encoding="utf-8")
     for student, cells in answers.items():
         path = course / "submitted" / student / made.name / f"{made.name}.ipynb"
         path.parent.mkdir(parents=True)

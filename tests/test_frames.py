@@ -1,12 +1,17 @@
 """Frames: what was sent arrives; what is no frame is refused before it is believed."""
 
+import json
 import socket
 import struct
+import sys
+import threading
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from course_utils.grading import frames
 from course_utils.grading.frames import FrameLimits, GoneError, WireError, receive, send
 
 SMALL = FrameLimits(header=200, blobs=3, total=100)
@@ -61,11 +66,45 @@ def test_what_is_no_frame_is_refused(pair, content: bytes, said: str) -> None:
         receive(theirs, SMALL)
 
 
-def test_json_nested_beyond_the_parser_is_refused(pair) -> None:
+def test_json_nested_beyond_the_parser_is_refused() -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(10**6)  # with this the parser itself would not stop before the process does
+    try:
+        for text in (b"[" * 1_000_000, b'{"x":' * 200_000, b'"[]\\"]",' + b"[{" * 500_000, b'"' + b'\\"' * 2_000_000):
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                sender = threading.Thread(target=ours.sendall, args=[raw(text)])
+                sender.start()
+                with pytest.raises(WireError, match="too deep|not JSON"):
+                    receive(theirs, FrameLimits())
+                sender.join()
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+@given(st.recursive(st.text('"\\[]{} a'), lambda inner: st.lists(inner) | st.dictionaries(st.text('"[\\'), inner)))
+def test_brackets_in_strings_do_not_nest(value) -> None:
+    def depth(value) -> int:
+        parts = list(value.values()) if isinstance(value, dict) else value
+        return 0 if isinstance(value, str) else 1 + max(map(depth, parts), default=0)
+
+    assert frames._depth(json.dumps(value).encode()) == depth(value)
+
+
+def test_a_sender_that_is_slow_without_end_is_given_up(pair) -> None:
     ours, theirs = pair
-    ours.sendall(raw(b"[" * 100_000))
-    with pytest.raises(WireError, match="not JSON"):
-        receive(theirs, FrameLimits())
+    ours.sendall(raw(b'{"blobs": []}'))
+    with pytest.raises(GoneError, match="in time"):
+        receive(theirs, SMALL, until=time.monotonic() - 1)
+
+
+def test_what_the_other_side_would_refuse_is_not_sent(pair) -> None:
+    ours, theirs = pair
+    for header, blobs in (({"x": "y" * 200}, []), ({}, [b"y" * 101]), ({}, [b""] * 4)):
+        with pytest.raises(ValueError, match="more than"):
+            send(ours, header, blobs, SMALL)
+    send(ours, {"x": 1}, [b"y"], SMALL)
+    assert receive(theirs, SMALL) == ({"x": 1}, [b"y"])
 
 
 def test_an_integer_of_too_many_digits_is_refused(pair) -> None:

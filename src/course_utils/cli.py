@@ -6,8 +6,10 @@ is imported when it runs, so that ``course --help`` does not wait for it.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -215,3 +217,92 @@ def _found(result: Result) -> Text:
     if result.status == "passes" and result.hidden_words:
         text.append(f"\nNot tested yet. {result.hidden_words}", style="dim")
     return text
+
+
+# --- course grade, report, feedback -----------------------------------------------------------------------------
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The assignment.")]
+Course = Annotated[Path, typer.Option("--course", metavar="DIR", help="nbgrader's course folder.")]
+Db = Annotated[str, typer.Option("--db", metavar="URL", help="The gradebook; DIR/gradebook.db if not given.")]
+Students = Annotated[list[str] | None, typer.Option("--student", metavar="ID", help="Only this one; may be repeated.")]
+
+
+@app.command()
+def grade(
+    name: Name,
+    course: Course = Path(),
+    archive: Annotated[Path | None, typer.Option(metavar="ZIP", help="A learning platform's export.")] = None,
+    student: Students = None,
+    workers: Annotated[int, typer.Option(min=0, metavar="N", help="Graded at once; 0 is one a core.")] = 0,
+    scheduler: Annotated[str | None, typer.Option(metavar="URL", help="A Dask scheduler, tcp://...")] = None,
+    db: Db = "",
+    regrade: Annotated[bool, typer.Option("--regrade", help="Also what has not changed.")] = False,
+    unsafe: Annotated[bool, typer.Option("--unsafe", help="Without a sandbox: only for code that you trust.")] = False,
+) -> None:
+    """Grade DIR/submitted/<student>/NAME/NAME.ipynb into nbgrader's gradebook and DIR/autograded/."""
+    with _one_line():
+        from course_utils.grading.commands import Order, grade
+
+        order = Order(
+            _root_of(name), name, course, archive, tuple(student or ()), workers, scheduler, db, regrade, unsafe
+        )
+        grade(order, _console())
+
+
+@app.command()
+def report(
+    name: Name,
+    course: Course = Path(),
+    form: Annotated[str, typer.Option("--format", metavar="table|csv", help="How.")] = "table",
+    db: Db = "",
+) -> None:
+    """Print the grades of an assignment, and what the class found hard."""
+    if form not in ("table", "csv"):
+        raise MisuseError(f"no format {form!r}: there are table and csv")
+    with _one_line():
+        from course_utils.grading.commands import show_report
+
+        show_report(_root_of(name), name, course, db, form, _console())
+
+
+@app.command()
+def feedback(name: Name, course: Course = Path(), student: Students = None, db: Db = "") -> None:
+    """Write DIR/feedback/<student>/NAME/NAME.html: the student's work, points and messages, no hidden test."""
+    with _one_line():
+        from course_utils.grading.commands import give_feedback
+
+        give_feedback(name, course, db, student or [], _console())
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _root_of(name: str) -> Path:
+    """The repository that has this assignment."""
+    from course_utils.release import assignments
+
+    root = _root()
+    known = assignments(root)
+    if name not in known:
+        raise MisuseError(f"no assignment {name!r} in solutions/; there are: {', '.join(known) or 'none yet'}")
+    return root
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """What grading refuses is said in one line; which package is missing, too."""
+    try:
+        from course_utils.grading.gradebook import GradebookError
+        from course_utils.grading.intake import IntakeError
+        from course_utils.grading.sandbox import SandboxError
+        from course_utils.grading.schedule import ScheduleError
+        from course_utils.release import ReleaseError
+    except ImportError as error:
+        raise FailureError(f"grading needs {error.name}, which is not installed: pip install -e '.[grade]'") from error
+    try:
+        yield
+    except (GradebookError, IntakeError, SandboxError, ScheduleError, ReleaseError) as error:
+        raise FailureError(str(error)) from error

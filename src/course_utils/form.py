@@ -10,19 +10,34 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import fields
 
 from nbformat import NotebookNode
 
 from course_utils import notebooks
+from course_utils.grading.isolate import Limits
 from course_utils.notebooks import course_of, grade_id, is_solution, is_test, labelled, nbgrader_of, points_of
 
 SEED_LINE = re.compile(r"^SEED = \d[\d_]*\b", re.MULTILINE)
 
 
 def faults(nb: NotebookNode) -> Iterator[str]:
-    """What breaks the contract, the gravest first: ids, regions, solution cells, test cells, problems."""
-    for found in (_id_faults, _region_faults, _solution_faults, _test_faults, _problem_faults):
+    """What breaks the contract, the gravest first: limits, ids, regions, solution cells, test cells, problems."""
+    for found in (_limit_faults, _id_faults, _region_faults, _solution_faults, _test_faults, _problem_faults):
         yield from found(nb)
+
+
+def _limit_faults(nb: NotebookNode) -> Iterator[str]:
+    limits = course_of(nb).get("limits", {})
+    known = [item.name for item in fields(Limits)]
+    if not isinstance(limits, dict) or (unknown := [name for name in limits if name not in known]):
+        what = unknown[0] if isinstance(limits, dict) else limits
+        yield f"course metadata `limits` knows no {what!r}: there are {', '.join(known)}"
+    else:
+        try:
+            Limits(**limits)
+        except ValueError as error:
+            yield f"course metadata `limits`: {error}"
 
 
 def _id_faults(nb: NotebookNode) -> Iterator[str]:

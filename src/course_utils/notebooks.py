@@ -80,6 +80,11 @@ def points_of(cell: NotebookNode) -> float:
     return float(nbgrader_of(cell).get("points") or 0)
 
 
+def graded_cells(nb: NotebookNode) -> list[str]:
+    """The cells that are graded by running them, by their grade_id, in the notebook's order."""
+    return [grade_id(cell) for cell in nb.cells if is_test(cell)]
+
+
 def label(cell: NotebookNode, position: int) -> str:
     """How messages name a cell: by its grade_id, else by its place (from 1, as a reader counts)."""
     return f"cell '{grade_id(cell)}'" if grade_id(cell) else f"cell {position}"

@@ -215,3 +215,19 @@ SOURCE = "\n\n".join(
         hidden("running", "Looks at several counters at once.", RUNNING_HIDDEN),
     ]
 )
+
+
+def _answer(source: str) -> str:
+    """A solution cell as a student who wrote the reference hands it in."""
+    return "\n".join(line for line in source.strip("\n").split("\n") if " SOLUTION" not in line)
+
+
+RIGHT = dict(zip(PROBLEMS, map(_answer, (MEAN, SOFTMAX, APPLY, SCALE, RUNNING)), strict=True))
+WRONG = {
+    "mean": "def mean(numbers):\n    return 0.0",
+    "softmax": "def softmax(x):\n    return x",
+    "apply": "def apply(function, x, times):\n    return []",
+    "scale": "class Scale(nn.Module):\n    def __init__(self, width, start):\n        super().__init__()\n\n"
+    "    def forward(self, x):\n        return x",
+    "running": "def running():\n    return lambda: 0",
+}

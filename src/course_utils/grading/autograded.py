@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
 
 from course_utils.grading.records import Verdict
-from course_utils.notebooks import grade_id, is_locked, is_test
+from course_utils.notebooks import grade_id, graded_cells, is_locked, is_test
 
 MOST_OUTPUT = 8 << 20  # characters of all outputs of a notebook
 
@@ -46,7 +46,9 @@ def autograded(
 def refused(released: NotebookNode, reason: str) -> str:
     """The notebook that stands for a submission which could not be graded: as released, the reason above it."""
     words = f"**This submission was not graded: it is pending review.**\n\n    {reason}"
-    return _written(released, [new_markdown_cell(words), *(nbformat.from_dict(dict(cell)) for cell in released.cells)])
+    cells = [nbformat.from_dict(dict(cell)) for cell in released.cells]
+    verdicts = [Verdict(name, False, f"not graded: {reason}") for name in graded_cells(released)]
+    return _written(released, [new_markdown_cell(words), *_judged(cells, verdicts)])
 
 
 def _merged(cell: NotebookNode, original: NotebookNode | None, outputs: list[NotebookNode]) -> NotebookNode:

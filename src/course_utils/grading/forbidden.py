@@ -11,8 +11,8 @@ not follow values. So it cannot catch:
 - the same function under a name that the assignment did not list, such as ``torch.special.softmax``.
 
 What matters must therefore also show in behaviour. In the other direction, names are read without scopes: a
-parameter that has the name of an imported module is taken for the module. A cell that is not valid Python is passed
-over, since it cannot be run either.
+parameter that has the name of an imported module is taken for the module. A cell that is neither Python nor IPython
+is passed over, since it cannot be run either; one that is nested deeper than can be read is itself a finding.
 """
 
 from __future__ import annotations
@@ -22,6 +22,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from nbformat import NotebookNode
+
+from course_utils.grading.reach import Links, names_of
+from course_utils.notebooks import course_of, grade_id, is_locked, is_solution
+
+TOO_DEEP = "code nested too deeply to be read"
+DEEPEST = 150  # levels of a syntax tree; people's code has about 25
+MOST_ROUNDS = 20  # of learning names: each follows a whole chain of assignments that is in the order it is run in
+MOST_PATHS = 64  # that one name may stand for
 # name -> the dotted paths that it may stand for; None among them: also something that the text does not tell
 Bindings = dict[str, set[str | None]]
 
@@ -58,18 +67,114 @@ def forbidden_calls(sources: Mapping[str, str], names: Sequence[str], *, given: 
     bindings = _bindings(trees, names)
     reader = _Reader(bindings, names, _own_methods(trees))
     found = [Finding(cell, line, name) for cell, tree in cells.items() for line, name in reader.read(tree)]
+    found += [Finding(cell, 1, TOO_DEEP) for cell, tree in cells.items() if tree is _UNREADABLE]
     order = {cell: place for place, cell in enumerate(sources)}
     return sorted(set(found), key=lambda finding: (order[finding.cell], finding.line, finding.name))
 
 
+# --- whom a finding costs ---------------------------------------------------------------------------------------
+
+
+def forbidden_by_problem(
+    source: NotebookNode, submission: NotebookNode
+) -> tuple[dict[str, list[Finding]], list[Finding]]:
+    """Find the forbidden names in a submission, and say which problems they cost.
+
+    A name in a problem's solution cell, in a copy of it, or in a cell that binds what the problem asks for, costs that
+    problem. One in another of the student's cells costs the problems whose cells may make use of that cell, directly
+    or through others; what another problem asks for may be used by all. What nothing uses is only to be noted.
+
+    Args:
+        source: the assignment: it alone says which cells are the instructor's and what is forbidden.
+        submission: the student's notebook; what it says of its own cells is not believed.
+
+    Returns:
+        The findings that cost a problem, by problem, and those that cost none; each in the order of the notebook.
+    """
+    cells = _students_cells(source, submission)
+    given = [cell.source for cell in source.cells if is_locked(cell) and cell.cell_type == "code"]
+    sources = {where: cell.source for where, cell in cells.items()}
+    solutions = [cell for cell in source.cells if is_solution(cell) and cell.cell_type == "code"]
+    everywhere = source.metadata["course"].get("forbidden") or []
+    own = {_problem(cell): course_of(cell).get("forbidden") or [] for cell in solutions}
+    areas = _areas(solutions, cells, [*everywhere, *(name for names in own.values() for name in names)])
+    found = forbidden_calls(sources, everywhere, given=given)
+    costing = {}
+    for problem, area in areas.items():
+        theirs = {*found, *(forbidden_calls(sources, own[problem], given=given) if own[problem] else ())}
+        order = list(sources)
+        mine = [finding for finding in theirs if finding.cell in area or finding.name == TOO_DEEP]
+        costing[problem] = sorted(mine, key=lambda finding: (order.index(finding.cell), finding.line, finding.name))
+    costly = {finding for findings in costing.values() for finding in findings}
+    costing = {problem: findings for problem, findings in costing.items() if findings}
+    return costing, [finding for finding in found if finding not in costly]
+
+
+def _students_cells(source: NotebookNode, submission: NotebookNode) -> dict[str, NotebookNode]:
+    """The student's code cells, each under a label of its own: the grade_id where it is one of the source's."""
+    locked = {grade_id(cell) for cell in source.cells if is_locked(cell) and cell.cell_type == "code"}
+    known = {grade_id(cell) for cell in source.cells if is_solution(cell)}
+    cells: dict[str, NotebookNode] = {}
+    for place, cell in enumerate(submission.cells, start=1):
+        where = f"cell '{grade_id(cell)}'" if grade_id(cell) in known else f"cell {place}"
+        if cell.cell_type == "code" and grade_id(cell) not in locked:
+            cells[where if where not in cells else f"cell {place}, a copy of {where}"] = cell
+    return cells
+
+
+def _problem(cell: NotebookNode) -> str:
+    return str(course_of(cell).get("problem") or "")
+
+
+def _areas(
+    solutions: Sequence[NotebookNode], cells: Mapping[str, NotebookNode], names: Sequence[str]
+) -> dict[str, set[str]]:
+    """For each problem the cells that may have a part in its answer."""
+    trees = {where: tree for where, cell in cells.items() if (tree := _parse(cell.source)) is not None}
+    known = {where: names_of(tree, lambda path: _is_below(path, names)) for where, tree in trees.items()}
+    answers: dict[str, set[str]] = {}
+    offered: dict[str, set[str]] = {}
+    for cell in solutions:
+        asked = set(course_of(cell).get("defines") or [])
+        for where in known:
+            if grade_id(cells[where]) == grade_id(cell) or asked & (known[where].left | known[where].patched):
+                answers.setdefault(_problem(cell), set()).add(where)
+                offered.setdefault(where, set()).update(asked)
+    links = Links(known, offered)
+    return {_problem(cell): links.reached(answers.get(_problem(cell), ())) for cell in solutions}
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+_UNREADABLE = ast.Module(body=[], type_ignores=[])
+
+
 def _parse(source: str) -> ast.Module | None:
-    """The cell's syntax tree; IPython's magics are blanked, and what is still not Python gives None."""
-    for text in (source, _without_magics(source)):
+    """The cell's syntax tree; magics are blanked, other IPython is translated, what is still not Python gives None."""
+    for change in (str, _without_magics, _translated):
         try:
-            return ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            tree = ast.parse(change(source))
+        except (RecursionError, MemoryError):
+            return _UNREADABLE
+        except (SyntaxError, ValueError):
             continue
+        return tree if _depth(tree) <= DEEPEST else _UNREADABLE
     return None
+
+
+def _depth(tree: ast.AST) -> int:
+    """Levels of a tree, as far as it matters."""
+    level, depth = [tree], 0
+    while level and depth <= DEEPEST:
+        level, depth = [child for node in level for child in ast.iter_child_nodes(node)], depth + 1
+    return depth
+
+
+def _translated(source: str) -> str:
+    """The cell as IPython would run it: prompts, indented cells, ``,f a`` and the like; magics blanked before."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return str(TransformerManager().transform_cell(_without_magics(source)))
 
 
 def _without_magics(source: str) -> str:
@@ -91,12 +196,16 @@ def _without_magics(source: str) -> str:
 def _bindings(trees: Sequence[ast.Module], names: Sequence[str]) -> Bindings:
     """What every name may stand for, over all cells: read until nothing new is learnt (``g = f`` needs two)."""
     bindings: Bindings = {}
+    nodes = [node for tree in trees for node in ast.walk(tree)]
     size = -1
-    while size != (size := sum(map(len, bindings.values()))):
-        for tree in trees:
-            for node in ast.walk(tree):
-                for name, target in _bound_by(node, bindings, names):
-                    bindings.setdefault(name, set()).add(target)
+    for _ in range(MOST_ROUNDS):
+        if size == (size := sum(map(len, bindings.values()))):
+            break
+        for node in nodes:
+            for name, target in _bound_by(node, bindings, names):
+                known = bindings.setdefault(name, set())
+                if target is None or len(known) < MOST_PATHS:
+                    known.add(target)
     return bindings
 
 
@@ -153,6 +262,11 @@ def _own_methods(trees: Sequence[ast.Module]) -> set[str]:
     return {item.name for cls in classes for item in cls.body if isinstance(item, ast.FunctionDef)}
 
 
+def _is_below(path: str, names: Sequence[str]) -> bool:
+    """Whether a path is a forbidden name or lies below one."""
+    return any(f"{path}.".startswith(f"{name}.") for name in names)
+
+
 @dataclass
 class _Reader:
     """Reads trees for forbidden names, once the bindings are known."""
@@ -195,8 +309,7 @@ class _Reader:
 
     def _matches(self, paths: Iterable[str | None]) -> list[str]:
         """Those of the paths that are forbidden or lie below a forbidden name."""
-        hit = (path for path in paths if path and any(f"{path}.".startswith(f"{name}.") for name in self.names))
-        return sorted(hit)
+        return sorted(path for path in paths if path and _is_below(path, self.names))
 
     def _method(self, base: ast.expr, attr: str) -> list[str]:
         """The forbidden method that ``base.attr`` is, unless base is a module or the student's own object."""

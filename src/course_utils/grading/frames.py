@@ -8,11 +8,20 @@ lists their lengths. Whatever comes from the other side is hostile until parsed:
 from __future__ import annotations
 
 import json
+import math
+import re
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+
+DEEPEST_HEADER = 300  # brackets within brackets: twice what the deepest value needs, and no strain for the parser
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # one that does not end goes to the end
+_STEPS = bytes({"[": 1, "{": 1, "]": 255, "}": 255}.get(chr(letter), 0) for letter in range(256))
 
 
 class WireError(Exception):
@@ -29,16 +38,31 @@ class FrameLimits:
 
     header: int = 4 << 20
     blobs: int = 10_000
-    total: int = 512 << 20
+    total: int = 256 << 20
+
+    def check(self, header: int, sizes: Sequence[int], error: type[Exception]) -> None:
+        """Raise the error where a header of so many bytes, or blobs of these sizes, are too large."""
+        if header > self.header:
+            raise error(f"a header of {header} bytes, more than {self.header}")
+        if len(sizes) > self.blobs or sum(sizes) > self.total:
+            raise error(f"{len(sizes)} blobs of {sum(sizes)} bytes, more than {self.blobs} or {self.total}")
 
 
-def send(connection: socket.socket, header: dict[str, Any], blobs: Sequence[bytes] = ()) -> None:
+TRUSTED = FrameLimits(header=256 << 20)  # between two sides that need not fear each other
+
+
+def send(
+    connection: socket.socket, header: dict[str, Any], blobs: Sequence[bytes] = (), limits: FrameLimits = TRUSTED
+) -> None:
     """Send a frame.
 
     Raises:
         GoneError: the other side is not there any more.
+        ValueError: the frame is beyond the limits, or its header is not JSON; nothing was sent.
     """
-    text = json.dumps({**header, "blobs": [len(blob) for blob in blobs]}, allow_nan=False).encode()
+    sizes = [len(blob) for blob in blobs]
+    text = json.dumps({**header, "blobs": sizes}, allow_nan=False).encode()
+    limits.check(len(text), sizes, ValueError)
     try:
         connection.sendall(struct.pack(">I", len(text)) + text)
         for blob in blobs:
@@ -47,26 +71,33 @@ def send(connection: socket.socket, header: dict[str, Any], blobs: Sequence[byte
         raise GoneError("the other side is gone") from error
 
 
-def receive(connection: socket.socket, limits: FrameLimits) -> tuple[dict[str, Any], list[bytes]]:
+def receive(
+    connection: socket.socket, limits: FrameLimits, until: float = math.inf
+) -> tuple[dict[str, Any], list[bytes]]:
     """Wait for a frame.
+
+    Args:
+        connection: the socket.
+        limits: what the frame may hold.
+        until: when to give up a sender that is slow rather than silent, as ``time.monotonic`` tells the time.
 
     Raises:
         GoneError: the connection was closed, or its timeout passed.
         WireError: what came is not a frame, or is beyond the limits.
     """
-    (length,) = struct.unpack(">I", _exactly(connection, 4))
-    if length > limits.header:
-        raise WireError(f"a header of {length} bytes, more than {limits.header}")
-    header = _parse(_exactly(connection, length))
+    (length,) = struct.unpack(">I", _exactly(connection, 4, until))
+    limits.check(length, [], WireError)
+    header = _parse(_exactly(connection, length, until))
     sizes = header.pop("blobs", None)
     if not isinstance(sizes, list) or not all(type(size) is int and size >= 0 for size in sizes):
         raise WireError("a header without the lengths of its blobs")
-    if len(sizes) > limits.blobs or sum(sizes) > limits.total:
-        raise WireError(f"{len(sizes)} blobs of {sum(sizes)} bytes, more than {limits.blobs} or {limits.total}")
-    return header, [_exactly(connection, size) for size in sizes]
+    limits.check(length, sizes, WireError)
+    return header, [_exactly(connection, size, until) for size in sizes]
 
 
 def _parse(text: bytes) -> dict[str, Any]:
+    if _depth(text) > DEEPEST_HEADER:
+        raise WireError("a header that nests too deep")
     try:
         header = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
@@ -76,14 +107,25 @@ def _parse(text: bytes) -> dict[str, Any]:
     return header
 
 
+def _depth(text: bytes) -> int:
+    """How deep the brackets nest outside strings.
+
+    The parser recurses in C; where someone has raised Python's recursion limit, its own check comes after the crash.
+    """
+    steps = np.frombuffer(_STRINGS.sub(b"", text).translate(_STEPS), dtype=np.int8)
+    return int(steps.cumsum(dtype=np.int32).max(initial=0))
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
+def _exactly(connection: socket.socket, size: int, until: float) -> bytes:
     """Read ``size`` bytes; memory grows with what has come, not with what was announced."""
     parts, missing = [], size
     while missing:
+        if time.monotonic() > until:
+            raise GoneError("no answer in time")
         try:
             part = connection.recv(min(missing, 1 << 20))
         except TimeoutError as error:

@@ -220,7 +220,8 @@ class Book:
             with _files_in_one_line():
                 self._write_files(graded, cells, timestamp)
             gradebook.update_or_create_student(graded.student)
-            submission = gradebook.update_or_create_submission(graded.assignment, graded.student)
+            with gradebook.db.no_autoflush:  # nbgrader reads while it has half of a submission
+                submission = gradebook.update_or_create_submission(graded.assignment, graded.student)
             submission.timestamp = _moment(timestamp)
             notebook = gradebook.find_submission_notebook(graded.assignment, graded.assignment, graded.student)
             _set_grades(notebook, cells, graded, _earlier(gradebook.db, graded))

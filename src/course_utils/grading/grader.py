@@ -12,6 +12,7 @@ import hashlib
 import json
 import platform
 import signal
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -26,18 +27,17 @@ from nbformat import NotebookNode
 
 import course_utils
 from course_utils import release
-from course_utils.grading import frames, referee
+from course_utils.grading import frames
 from course_utils.grading.autograded import autograded, refused
 from course_utils.grading.forbidden import Finding, forbidden_by_problem
 from course_utils.grading.frames import GoneError, WireError
-from course_utils.grading.intake import RefusedError, read_notebook
 from course_utils.grading.integrity import integrity_notes
 from course_utils.grading.isolate import Limits
 from course_utils.grading.records import Graded, Submission, Verdict
 from course_utils.grading.sandbox import Watch, launcher
-from course_utils.grading.split import tests
+from course_utils.grading.untrusted import RefusedError, read_notebook
 from course_utils.grading.warm import Warm
-from course_utils.notebooks import course_of, grade_id, is_solution, is_test, label
+from course_utils.notebooks import course_of, grade_id, graded_cells, is_solution, is_test, label
 
 LINGER = 0.5  # seconds for a process to end that has closed its connection, so that its exit status is known
 
@@ -50,6 +50,7 @@ class Task:
         name: the assignment's name.
         source, released: the instructor's and the student's notebook, as text.
         extras: files that are given out with the notebook.
+        declared: names of further files that belong to a submission: the source's ``course: {files: […]}``.
         limits: what a submission may use: the source's ``course: {limits: …}``.
     """
 
@@ -57,6 +58,7 @@ class Task:
     source: str
     released: str
     extras: Mapping[str, bytes] = field(default_factory=dict)
+    declared: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
@@ -67,12 +69,13 @@ class Task:
             ReleaseError: there is none, or it has a fault.
         """
         made = release.build(root, name)
-        limits = json.loads(made.instructor)["metadata"]["course"].get("limits", {})
-        return cls(name, made.instructor.decode(), made.student.decode(), made.extras, Limits(**limits))
+        course = json.loads(made.instructor)["metadata"]["course"]
+        declared, limits = tuple(course.get("files", ())), Limits(**course.get("limits", {}))
+        return cls(name, made.instructor.decode(), made.student.decode(), made.extras, declared, limits)
 
-    def fingerprint(self, submission: Submission) -> str:
+    def fingerprint(self, submission: Submission, *, unsafe: bool = False) -> str:
         """Changes whenever grading this submission might give something else."""
-        parts: list[Any] = [self.name, self.source, self.released, asdict(self.limits), _versions()]
+        parts: list[Any] = [self.name, self.source, self.released, asdict(self.limits), _versions(), unsafe]
         parts += [submission.notes, submission.refusal, submission.timestamp]
         digest = hashlib.sha256(json.dumps(parts).encode())
         for name, content in [*self.extras.items(), *submission.files.items(), ("", submission.notebook)]:
@@ -182,7 +185,7 @@ class _Attempts:
         """Attempt until every graded cell has a verdict, or the budget is spent."""
         while (limits := self._left()) and not self._attempt(limits):
             continue
-        for name in tests(self.source):
+        for name in graded_cells(self.source):
             words = "not graded: the submission had used up its budget of time or starts before"
             self.verdicts.setdefault(name, Verdict(name, False, words))
 
@@ -215,16 +218,16 @@ class _Attempts:
         return False
 
     def _follow(
-        self, connection: Any, student: Any, watches: tuple[Watch, Watch]
+        self, connection: socket.socket, student: socket.socket, watches: tuple[Watch, Watch]
     ) -> dict[str, Any]:
-        """Take what the referee tells until it is done or lost; empty where the referee itself ended."""
-        job: dict[str, Any] = {"source": self.source, "submission": self.notebook}
-        job |= {"skip": self.skip, "judged": list(self.verdicts)}
+        """Hand the referee its job, and take what it tells until it is done or lost; empty where it ended itself."""
+        job = {"source": self.source, "submission": self.notebook, "skip": self.skip, "judged": list(self.verdicts)}
         try:
-            referee.hand_over(connection, student, job, self.files)
+            socket.send_fds(connection, [b"s"], [student.fileno()])
             student.close()
+            frames.send(connection, {**job, "files": list(self.files)}, list(self.files.values()))
             while True:
-                event, _ = frames.receive(connection, referee.JOB)
+                event, _ = frames.receive(connection, frames.TRUSTED)
                 if "done" in event or "lost" in event:
                     return event
                 self._note(event, watches)

@@ -106,9 +106,11 @@ def submission(handed: Handed, assignment: str, declared: Sequence[str], limits:
         content = _notebook(chosen, assignment, limits, notes)
     except RefusedError as error:
         return Submission(handed.student, notes=tuple(notes), refusal=str(error))
-    files = _files(handed, declared, limits, notes)
+    files = _files(handed, chosen.path[:-1], declared, limits, notes)
     timestamp = _timestamp(handed, notes)
-    _note_the_rest(handed, {chosen.path, *((*name.split("/"),) for name in files), (TIMESTAMP,)}, notes)
+    taken = {chosen.path, *((*chosen.path[:-1], *name.split("/")) for name in files)}
+    rest = [entry for entry in handed.entries if entry.path not in taken and not _holds(entry, chosen)]
+    notes += [f"not taken: {names}" for names in _listed(rest)]
     return Submission(handed.student, content, files, timestamp, tuple(notes))
 
 
@@ -118,7 +120,8 @@ def _chosen(handed: Handed, assignment: str, notes: list[str]) -> Entry:
     right = [entry for entry in found if entry.path[-1] == f"{assignment}.ipynb"]
     right = [entry for entry in right if len(entry.path) == min(len(other.path) for other in right)]
     if not found:
-        raise RefusedError("; ".join(["no notebook was handed in", *handed.faults, *_listed(handed.entries)]))
+        others = [f"there is {names}" for names in _listed(handed.entries)]
+        raise RefusedError("; ".join(["no notebook was handed in", *handed.faults, *others]))
     if len(right) == 1 and len(found) > 1:
         notes.append(f"{len(found)} notebooks were handed in; taken is {right[0].shown}")
     if len(right) == 1 or len(found) == 1:
@@ -128,10 +131,16 @@ def _chosen(handed: Handed, assignment: str, notes: list[str]) -> Entry:
     raise RefusedError(f"of {len(found)} notebooks {which} the name {assignment}.ipynb: {names}")
 
 
+def _holds(entry: Entry, other: Entry) -> bool:
+    """Whether an entry is the zip that another was found in."""
+    return other.path[: len(entry.path)] == entry.path
+
+
 def _listed(entries: Sequence[Entry]) -> list[str]:
+    """The entries' names in one line, or no line if there are none."""
     names = sorted(entry.shown for entry in entries if entry.path != (TIMESTAMP,))
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return [f"there is {', '.join(names[:MOST_LISTED])}{more}"] if names else []
+    return [", ".join(names[:MOST_LISTED]) + more] if names else []
 
 
 def _notebook(entry: Entry, assignment: str, limits: IntakeLimits, notes: list[str]) -> bytes:
@@ -149,14 +158,16 @@ def _notebook(entry: Entry, assignment: str, limits: IntakeLimits, notes: list[s
     return content
 
 
-def _files(handed: Handed, declared: Sequence[str], limits: IntakeLimits, notes: list[str]) -> dict[str, bytes]:
-    """The further files that the assignment declares; one that cannot be read is left out with a note."""
+def _files(
+    handed: Handed, beside: tuple[str, ...], declared: Sequence[str], limits: IntakeLimits, notes: list[str]
+) -> dict[str, bytes]:
+    """The further files that the assignment declares, beside the notebook; one that cannot be read is left out."""
     files: dict[str, bytes] = {}
     for name in declared:
-        found = [entry for entry in handed.entries if "/".join(entry.path) == name]
+        found = [entry for entry in handed.entries if entry.path == (*beside, *name.split("/"))]
         try:
             if len(found) != 1:
-                raise RefusedError("was not handed in" if not found else "is there twice")
+                raise RefusedError("is there twice" if found else "was not handed in")
             files[name] = found[0].read(limits.file_bytes)
         except RefusedError as error:
             notes.append(f"the declared file {name} {error}")
@@ -164,19 +175,16 @@ def _files(handed: Handed, declared: Sequence[str], limits: IntakeLimits, notes:
 
 
 def _timestamp(handed: Handed, notes: list[str]) -> str:
-    for entry in handed.entries:
-        if handed.stamped and entry.path == (TIMESTAMP,):
-            try:
-                text = entry.read(LONGEST_TIMESTAMP).decode("utf-8-sig").strip()
-                if text.isprintable():
-                    return text
-                raise RefusedError("is not one line")
-            except (RefusedError, UnicodeDecodeError) as error:
-                reason = error if isinstance(error, RefusedError) else "is not text"
-                notes.append(f"{TIMESTAMP} {reason}: left out")
+    """The text of nbgrader's timestamp.txt; one that is no line of text is left out."""
+    found = [entry for entry in handed.entries if handed.stamped and entry.path == (TIMESTAMP,)]
+    try:
+        text = found[0].read(LONGEST_TIMESTAMP).decode("utf-8-sig").strip() if found else ""
+        if text.isprintable():
+            return text
+        reason = "is not one line of text"
+    except RefusedError as error:
+        reason = str(error)
+    except UnicodeDecodeError:
+        reason = "is not text"
+    notes.append(f"{TIMESTAMP} {reason}: left out")
     return ""
-
-
-def _note_the_rest(handed: Handed, taken: set[tuple[str, ...]], notes: list[str]) -> None:
-    rest = [entry for entry in handed.entries if entry.path not in taken]
-    notes += [line.replace("there is", "not taken:", 1) for line in _listed(rest)]

@@ -11,15 +11,18 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from course_utils.grading.archive import read_archive
-from course_utils.grading.handed import Entry, Handed, IntakeError, IntakeLimits, identified, is_junk, nfc, submission
+from course_utils.grading.handed import Entry, IntakeError, IntakeLimits, identified, is_junk, nfc, submission
 from course_utils.grading.records import Submission
 from course_utils.grading.untrusted import RefusedError, read_notebook, shown
 
 __all__ = ["IntakeError", "IntakeLimits", "RefusedError", "from_archive", "from_folder", "read_notebook", "shown"]
 
+LIMITS = IntakeLimits()
 DEEPEST = 8  # folders below a submission that are looked into
 _KINDS = {
     stat.S_IFLNK: "is a symbolic link, which is not followed",
@@ -34,7 +37,7 @@ def from_folder(
     *,
     declared: Sequence[str] = (),
     students: Sequence[str] | None = None,
-    limits: IntakeLimits = IntakeLimits(),
+    limits: IntakeLimits = LIMITS,
 ) -> list[Submission]:
     """Read ``course/submitted/<student>/<assignment>/``; a student without that folder has no submission.
 
@@ -71,7 +74,7 @@ def from_folder(
 
 
 def from_archive(
-    archive: Path, assignment: str, *, declared: Sequence[str] = (), limits: IntakeLimits = IntakeLimits()
+    archive: Path, assignment: str, *, declared: Sequence[str] = (), limits: IntakeLimits = LIMITS
 ) -> list[Submission]:
     """Read the submissions in a zip: an export of Moodle or Canvas, or folders named by student.
 
@@ -87,15 +90,17 @@ def from_archive(
     Raises:
         IntakeError: there is no such file, or it is not a zip that can be read.
     """
-    handed = read_archive(archive, assignment, limits)
-    return sorted((submission(one, assignment, declared, limits) for one in handed), key=lambda one: one.student)
+    found: dict[str, list[Submission]] = {}
+    for handed in read_archive(archive, assignment, limits):
+        found.setdefault(handed.student, []).append(submission(handed, assignment, declared, limits))
+    return [_only(student, found[student]) for student in sorted(found)]
 
 
 def _only(student: str, found: Sequence[Submission]) -> Submission:
-    """A student's submission; two folders that differ in Unicode form only are nobody's for sure."""
+    """A student's one submission; of several it cannot be said which counts, so all are refused in one."""
     if len(found) == 1:
         return found[0]
-    reason = f"{len(found)} folders have this student's name, in different Unicode forms: keep one"
+    reason = f"{len(found)} submissions give this student's name, maybe in different Unicode forms: keep one"
     return Submission(student, refusal=reason)
 
 
@@ -132,24 +137,38 @@ def _exists(name: str, folder: int) -> bool:
 
 
 def _entries(top: int, limits: IntakeLimits) -> Iterator[Entry]:
-    """All files below an open folder, and what stands there in the place of files; no link is followed."""
+    """All files below an open folder, and what stands there in the place of files."""
     waiting: list[tuple[str, ...]] = [()]
-    seen = 0
+    left = limits.entries
     while waiting:
         where = waiting.pop()
-        with _chain(top, where) as folder, os.scandir(folder) as scanned:
-            for item in scanned:
-                path = (*where, item.name)
-                seen += 1
-                if seen > limits.entries:
-                    raise RefusedError(f"the submission holds more than {limits.entries} files and folders")
-                if is_junk([item.name]):
-                    continue
-                folder_like = item.is_dir(follow_symlinks=False)
-                if folder_like and not item.name.endswith(".ipynb") and len(path) <= DEEPEST:
-                    waiting.append(path)
-                else:
-                    yield Entry(tuple(map(nfc, path)), lambda limit, path=path: _read(top, path, limit))  # type: ignore[misc]
+        try:
+            names = _names(top, where, left)
+        except RefusedError:
+            if not where:
+                raise
+            yield _entry(top, where)
+            continue
+        left -= len(names)
+        for name, is_folder in names:
+            path = (*where, name)
+            if is_folder and not name.endswith(".ipynb") and len(path) <= DEEPEST:
+                waiting.append(path)
+            else:
+                yield _entry(top, path)
+        if left < 0:
+            raise RefusedError(f"the submission holds more than {limits.entries} files and folders")
+
+
+def _names(top: int, where: tuple[str, ...], most: int) -> list[tuple[str, bool]]:
+    """What a folder holds, and whether each is a folder: one more than ``most`` names at most."""
+    with _chain(top, where) as folder, os.scandir(folder) as scanned:
+        items = islice((item for item in scanned if not is_junk([item.name])), most + 1)
+        return [(item.name, item.is_dir(follow_symlinks=False)) for item in items]
+
+
+def _entry(top: int, path: tuple[str, ...]) -> Entry:
+    return Entry(tuple(map(nfc, path)), partial(_read, top, path))
 
 
 def _read(top: int, path: tuple[str, ...], limit: int) -> bytes:
@@ -159,14 +178,18 @@ def _read(top: int, path: tuple[str, ...], limit: int) -> bytes:
         RefusedError: it is not a plain file, cannot be read, or is larger than ``limit`` bytes.
     """
     with _chain(top, path[:-1]) as folder, _opened(path[-1], folder, directory=False) as descriptor:
-        with open(descriptor, "rb", closefd=False) as file:
-            try:
-                content = file.read(limit + 1)
-            except OSError as error:
-                raise RefusedError(f"cannot be read: {error.strerror}") from error
+        try:
+            content = _up_to(descriptor, limit + 1)
+        except OSError as error:
+            raise RefusedError(f"cannot be read: {error.strerror}") from error
     if len(content) > limit:
         raise RefusedError(f"is larger than {limit} bytes")
     return content
+
+
+def _up_to(descriptor: int, size: int) -> bytes:
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read(size)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import resource
 import signal
 import socket
 import struct
+import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,6 +88,8 @@ def confine(descriptor: int, limits: Limits, serve: Callable[[int], None]) -> No
     """Serve with limits but in the namespaces of the warm parent: for code that is trusted, fed with what is not."""
     status = 1
     try:
+        workplace(os.getpid()).mkdir()
+        os.chdir(workplace(os.getpid()))
         _set_limits(limits)
         serve(descriptor)
         status = 0
@@ -94,6 +97,11 @@ def confine(descriptor: int, limits: Limits, serve: Callable[[int], None]) -> No
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def workplace(pid: int) -> Path:
+    """The working folder of a confined process; who ends the process removes it."""
+    return Path(tempfile.gettempdir(), f"submission-{pid}")
 
 
 def _be_init(limits: Limits, serve: Callable[[int], None]) -> NoReturn:

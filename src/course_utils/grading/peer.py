@@ -3,28 +3,36 @@
 A request waits for its reply and serves the other side's requests meanwhile, so calls nest: a test may hand a
 function *into* a student's function. Gradients cross as vector–Jacobian products: the side that computed a result
 keeps its graph, and a custom autograd function on the other side asks for the product (first order).
+
+The two ends differ in one thing: the end that does nothing but serve (:meth:`Peer.serve_forever`) is the student's,
+and the other is the trusted one, whose objects are not changed, whose exits are its own, and whose words stay with it.
 """
 
 from __future__ import annotations
 
-import builtins
 import contextlib
+import math
 import socket
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from course_utils.grading import frames
+from course_utils.grading import changes, frames
+from course_utils.grading.errors import LONGEST_TEXT, Errors
 from course_utils.grading.frames import FrameLimits, GoneError, WireError
-from course_utils.grading.values import Decoder, Encoder, Handles, Remote
+from course_utils.grading.handles import ACTIONS, Handles, Remote
+from course_utils.grading.modules import Modules
+from course_utils.grading.values import Decoder, Encoder, Message
+
+__all__ = ["DEEPEST_CALL", "LONGEST_TEXT", "Header", "Peer"]
 
 DEEPEST_CALL = 30  # calls within calls, counted on this side
 MOST_GRAPHS = 2_000  # results whose graph is kept for a gradient
-LONGEST_TEXT = 2_000  # characters of an exception
+MOST_KEPT = 1 << 30  # bytes of results and arguments of which a graph is kept
 
 Header = dict[str, Any]
 
@@ -33,9 +41,14 @@ class Peer:
     """One end of a connection.
 
     Args:
-        connection: a connected stream socket; its timeout bounds every wait.
+        connection: a connected stream socket; its timeout bounds every request, what it serves meanwhile included.
         limits: what one frame may hold.
         operations: further requests that this end answers, by name: header → header.
+        writes: whether changes that the other side makes in place to what it was given are made here too. Where they
+            are not, they are an AssertionError. The student's end always accepts them.
+
+    Attributes:
+        writes: as above; it may be changed between calls.
     """
 
     def __init__(
@@ -43,12 +56,19 @@ class Peer:
         connection: socket.socket,
         limits: FrameLimits | None = None,
         operations: dict[str, Callable[[Header], Header]] | None = None,
+        *,
+        writes: bool = False,
     ) -> None:
-        self.connection, self.limits = connection, limits or FrameLimits()
-        self.handles = Handles()
+        self.connection, self.limits, self.writes = connection, limits or FrameLimits(), writes
         self.operations = operations or {}
+        self.trusted = True
+        self.errors = Errors()
+        self.handles = Handles()
+        self.remotes: dict[int, Remote] = {}
+        self.modules = Modules(self.handles, self.call)
         self.graphs: OrderedDict[int, tuple[list[Tensor], list[Tensor]]] = OrderedDict()
         self.count = self.depth = self.graph_count = 0
+        self.until = math.inf
 
     # --- asking ---
 
@@ -58,92 +78,140 @@ class Peer:
         Raises:
             GoneError: the other side is gone, or did not answer in time.
             WireError: the other side does not keep to the protocol.
+            ValueError: the request is too large.
             Exception: what the other side raised, as its nearest builtin type.
         """
         self.count += 1
         number = self.count
-        frames.send(self.connection, {**header, "ask": operation, "number": number}, blobs)
+        if self.depth == 0:
+            self.until = time.monotonic() + (self.connection.gettimeout() or math.inf)
         try:
+            frames.send(self.connection, {**header, "ask": operation, "number": number}, blobs, self.limits)
             return self._await(number)
-        except (GoneError, WireError):
-            self.connection.close()  # nothing that comes after can be trusted to be in step, or is worth a wait
+        except BaseException as error:
+            if not isinstance(error, Exception) or isinstance(error, GoneError | WireError):
+                self.connection.close()  # nothing that comes after can be trusted to be in step, or is worth a wait
             raise
 
     def _await(self, number: int) -> tuple[Header, list[bytes]]:
         """Wait for one reply."""
         while True:
-            answer, content = frames.receive(self.connection, self.limits)
+            answer, content = frames.receive(self.connection, self.limits, self.until)
             if "ask" in answer:
                 self.serve(answer, content)
             elif answer.get("reply") != number:
                 raise WireError("a reply to something that was not asked")
             elif "error" in answer:
-                raise _exception(answer["error"])
+                raise self.errors.heard(answer["error"], self.trusted)
             else:
                 return answer, content
 
-    def call(self, handle: int, args: tuple, kwargs: dict) -> Any:
-        """Call a thing of the other side's with values, and return its value."""
-        encoder = Encoder(self.handles)
-        tree = encoder.encode([list(args), kwargs])
-        header = {"on": handle, "values": tree, "grad": torch.is_grad_enabled()}
-        reply, blobs = self.ask("call", header, encoder.blobs)
-        outputs = self._decoder(blobs).decode(reply.get("outputs"))
-        if not isinstance(outputs, list) or not all(isinstance(output, Tensor) for output in outputs):
-            raise WireError("outputs that are no tensors")
-        if outputs:
-            outputs = _Vjp.apply(self, reply.get("graph"), len(outputs), *outputs, *encoder.tracked)
-        decoder = self._decoder(blobs, request=encoder.objects, outputs=outputs)
-        value = decoder.decode(reply.get("values"))
-        self._write_back(decoder.decode(reply.get("writes")), encoder.objects)
-        return value
+    def call(self, number: int, args: tuple, kwargs: dict, do: str = "call", part: str = "") -> Any:
+        """Do something (:data:`~.handles.ACTIONS`) with a thing of the other side's, and return the value of that.
 
-    def remote(self, number: Any) -> Remote:
-        """A stand-in for a thing of the other side's."""
-        if type(number) is not int or not 0 <= number < Handles.MOST:
-            raise WireError("a handle that is none")
-        return Remote(number, self.call)
+        Raises:
+            AssertionError: an argument was changed in place, and :attr:`writes` is false.
+            AttributeError: the student's side asked for an attribute.
+            Exception: as for :meth:`ask`.
+        """
+        if do == "attribute" and not self.trusted:
+            raise AttributeError(f"{args[0]!r} is not to be had: objects of the grader's can only be called")
+        encoder = Encoder(self.handles)
+        header = {"on": number, "do": do, "part": part, "grad": torch.is_grad_enabled()}
+        reply, blobs = self.ask("call", {**header, **self._written([list(args), kwargs], encoder)}, encoder.blobs)
+        outputs = self._outputs(reply, blobs, encoder)
+        decoder = self._decoder(blobs, request=encoder, outputs=outputs)
+        value = self._read(reply, blobs, decoder)
+        changed = self._changed(reply.get("writes"), encoder)
+        if changed and not self.writes:
+            raise AssertionError(changes.described(changed[0][0], args, kwargs))
+        changes.replace([(original, decoder.decode(tree)) for original, tree in changed])
+        return value
 
     def value(self, operation: str, header: Header) -> Any:
         """Ask for something whose reply holds a value."""
         reply, blobs = self.ask(operation, header)
-        return self._decoder(blobs).decode(reply.get("values"))
+        return self._read(reply, blobs, self._decoder(blobs))
 
-    def _write_back(self, writes: Any, originals: list[Any]) -> None:
-        """What was changed in place over there is changed here."""
+    def remote(self, number: Any) -> Any:
+        """The stand-in for a thing of the other side's: the same one each time.
+
+        Raises:
+            WireError: the number is none that the other side gives.
+        """
+        if type(number) is not int or not 0 <= number < Handles.MOST:
+            raise WireError("a handle that is none")
+        if number in self.modules.mirrors:
+            return self.modules.mirrors[number]
+        return self.remotes.setdefault(number, Remote(number, self.call))
+
+    def _outputs(self, reply: Header, blobs: list[bytes], encoder: Encoder) -> list[Tensor]:
+        """The results that have a gradient, as functions of what they were computed from."""
+        outputs = self._decoder(blobs).decode(reply.get("outputs"))
+        if not isinstance(outputs, list) or not all(isinstance(output, Tensor) for output in outputs):
+            raise WireError("outputs that are no tensors")
+        if not outputs:
+            return []
+        inputs = [*encoder.tracked, *self.modules.resolve(reply.get("leaves"))]
+        return list(_Vjp.apply(self, reply.get("graph"), len(outputs), *outputs, *inputs))
+
+    def _changed(self, writes: Any, encoder: Encoder) -> list[tuple[Any, Any]]:
+        """What was changed in place over there, each with the tree of its new content."""
         for write in writes if isinstance(writes, list) else [None]:
-            if not isinstance(write, tuple) or len(write) != 2 or type(write[0]) is not int:
+            if not isinstance(write, list) or len(write) != 2 or type(write[0]) is not int:
                 raise WireError("changes that are none")
-            if not 0 <= write[0] < len(originals):
+            if not 0 <= write[0] < len(encoder.objects):
                 raise WireError("a change of something that was not sent")
-            _replace(originals[write[0]], write[1])
+        return [(encoder.objects[number], tree) for number, tree in writes]
 
-    def _decoder(self, blobs: list[bytes], request: Sequence[object] = (), outputs: Sequence[Tensor] = ()) -> Decoder:
+    # --- values in messages ---
+
+    def _written(self, value: Any, encoder: Encoder) -> Header:
+        """The part of a message that says a value, and what became of the modules that both sides know."""
+        tree = encoder.encode(value)
+        beside = Encoder(self.handles)  # numbered apart from the value's objects, in the same blobs
+        beside.blobs = encoder.blobs
+        return {"values": tree, "modules": beside.encode(self.modules.outgoing())}
+
+    def _read(self, header: Header, blobs: list[bytes], decoder: Decoder) -> Any:
+        """The value that a message says, after what it says of modules."""
+        self.modules.incoming(self._decoder(blobs).decode(header.get("modules")), self.writes)
+        return decoder.decode(header.get("values"))
+
+    def _decoder(self, blobs: list[bytes], request: Message | None = None, outputs: Sequence[Tensor] = ()) -> Decoder:
         return Decoder(blobs, self.handles, self.remote, request=request, outputs=outputs)
 
     # --- answering ---
 
     def serve_forever(self) -> None:
-        """Answer requests until the other side closes the connection, or does not keep to the protocol."""
+        """Be the student's end: answer requests until the other end closes, or does not keep to the protocol."""
+        self.trusted, self.writes = False, True
         with self.connection, contextlib.suppress(GoneError, WireError):
             while True:
                 self.serve(*frames.receive(self.connection, self.limits))
 
     def serve(self, header: Header, blobs: list[bytes]) -> None:
-        """Answer one request; what goes wrong in answering it is the reply."""
+        """Answer one request; what goes wrong in answering it is the reply.
+
+        An exit is one of these on the student's end, where nobody but the caller is there to hear of it. On the
+        trusted end it is the grader's own, and goes on its way.
+        """
         number = header.get("number")
         if self.depth >= DEEPEST_CALL:
             raise WireError(f"calls nest more than {DEEPEST_CALL} deep")
         self.depth += 1
         try:
             reply, content = self._answer(header, blobs)
+            frames.send(self.connection, {**reply, "reply": number}, content, self.limits)
         except (GoneError, WireError):
             raise
         except BaseException as error:
-            reply, content = {"error": _described(error)}, []
+            if self.trusted and not isinstance(error, Exception):
+                raise
+            said = {"error": self.errors.said(error, self.trusted), "reply": number}
+            frames.send(self.connection, said, (), self.limits)
         finally:
             self.depth -= 1
-        frames.send(self.connection, {**reply, "reply": number}, content)
 
     def _answer(self, header: Header, blobs: list[bytes]) -> tuple[Header, list[bytes]]:
         operation = header.get("ask")
@@ -155,25 +223,27 @@ class Peer:
             encoder = Encoder(self.handles)
             reply = self.operations[operation](header)
             if "values" in reply:
-                reply = {**reply, "values": encoder.encode(reply["values"])}
+                reply = {**reply, **self._written(reply["values"], encoder)}
             return reply, encoder.blobs
         raise WireError("a request of an unknown kind")
 
     def _answer_call(self, header: Header, blobs: list[bytes]) -> tuple[Header, list[bytes]]:
-        thing = self.handles.take(header.get("on"))
         decoder = self._decoder(blobs)
-        values = decoder.decode(header.get("values"))
-        args, kwargs = values if isinstance(values, list) and len(values) == 2 else (None, None)
-        if not isinstance(args, list) or not isinstance(kwargs, dict) or not all(type(key) is str for key in kwargs):
-            raise WireError("a call without arguments")
-        before = [_state(thing) for thing in decoder.objects]
+        args, kwargs = _arguments(self._read(header, blobs, decoder))
+        thing, do = self.handles.take(header.get("on"), header.get("part", "")), header.get("do", "call")
+        if not isinstance(do, str) or do not in ACTIONS:
+            raise WireError("to do something of an unknown kind")
+        if do == "attribute" and self.trusted:  # from a Python module, say, attributes lead anywhere
+            raise AttributeError("objects of the grader's can only be called")
+        before = [changes.state(thing) for thing in decoder.objects]
         with torch.set_grad_enabled(header.get("grad") is True):
-            result = thing(*args, **kwargs)
-        encoder = Encoder(self.handles, request=decoder.objects)
-        reply: Header = {"values": encoder.encode(result)}
-        changed = [n for n, thing in enumerate(decoder.objects) if _state(thing) != before[n]]
-        reply["writes"] = ["l", *(["t", n, encoder.encode(decoder.objects[n], again=False)] for n in changed)]
-        reply["graph"] = self._keep(encoder.outputs, decoder.tracked)
+            result = ACTIONS[do](thing, *args, **kwargs)
+        encoder = Encoder(self.handles, request=decoder)
+        reply = self._written(result, encoder)
+        changed = [n for n, thing in enumerate(decoder.objects) if changes.changed(thing, before[n])]
+        reply["writes"] = [[n, encoder.encode(decoder.objects[n], again=False)] for n in changed]
+        leaves, reply["leaves"] = self.modules.leaves(encoder.outputs)
+        reply["graph"] = self._keep(encoder.outputs, [*decoder.tracked, *leaves])
         # The outputs' numbers travel without their graphs, which stay here.
         plain = Encoder(self.handles)
         plain.blobs = encoder.blobs
@@ -181,11 +251,14 @@ class Peer:
         return reply, encoder.blobs
 
     def _keep(self, outputs: list[Tensor], inputs: list[Tensor]) -> int:
+        """Keep the graph of a result, at the cost of the oldest ones."""
         self.graph_count += 1
         if outputs:
             self.graphs[self.graph_count] = (outputs, inputs)
-        while len(self.graphs) > MOST_GRAPHS:
-            self.graphs.popitem(last=False)
+        kept = sum(tensor.nbytes for graph in self.graphs.values() for tensors in graph for tensor in tensors)
+        while len(self.graphs) > MOST_GRAPHS or kept > MOST_KEPT:
+            _, oldest = self.graphs.popitem(last=False)
+            kept -= sum(tensor.nbytes for tensors in oldest for tensor in tensors)
         return self.graph_count
 
     def _answer_vjp(self, header: Header, blobs: list[bytes]) -> tuple[Header, list[bytes]]:
@@ -208,86 +281,35 @@ class Peer:
         return {"values": encoder.encode(list(gradients))}, encoder.blobs
 
 
+def _arguments(values: Any) -> tuple[list, dict]:
+    args, kwargs = values if isinstance(values, list) and len(values) == 2 else (None, None)
+    if not isinstance(args, list) or not isinstance(kwargs, dict) or not all(type(key) is str for key in kwargs):
+        raise WireError("a call without arguments")
+    return args, kwargs
+
+
 class _Vjp(torch.autograd.Function):
     """Outputs that were computed over there, with gradients that are asked for over there."""
 
     @staticmethod
     def forward(ctx: Any, peer: Peer, graph: Any, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.peer, ctx.graph, ctx.count = peer, graph, count
-        ctx.shapes = [tensor.shape for tensor in tensors[count:]]
+        ctx.like = [(tensor.shape, tensor.dtype) for tensor in tensors[count:]]
         return tuple(tensor.clone() for tensor in tensors[:count])
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        if torch.is_grad_enabled():  # what create_graph=True means in here
+            raise RuntimeError(
+                "a gradient of a gradient was asked for: only first derivatives reach the student's code"
+            )
         encoder = Encoder(ctx.peer.handles)
         tree = encoder.encode(list(grads))
         reply, blobs = ctx.peer.ask("vjp", {"graph": ctx.graph, "values": tree}, encoder.blobs)
         gradients = ctx.peer._decoder(blobs).decode(reply.get("values"))
-        if not isinstance(gradients, list) or len(gradients) != len(ctx.shapes):
+        if not isinstance(gradients, list) or len(gradients) != len(ctx.like):
             raise WireError("gradients that are none")
-        for gradient, shape in zip(gradients, ctx.shapes, strict=True):
-            if gradient is not None and (not isinstance(gradient, Tensor) or gradient.shape != shape):
-                raise WireError("a gradient of another shape than its tensor")
+        for gradient, like in zip(gradients, ctx.like, strict=True):
+            if gradient is not None and (not isinstance(gradient, Tensor) or (gradient.shape, gradient.dtype) != like):
+                raise WireError("a gradient of another shape or type than its tensor")
         return (None, None, None, *[None] * ctx.count, *gradients)
-
-
-# --- what was changed in place ---
-
-
-def _state(thing: Any) -> Any:
-    """What tells later whether a list, dict, tensor or array was changed."""
-    if isinstance(thing, Tensor):
-        return thing._version
-    if isinstance(thing, list):
-        return list(map(id, thing))
-    if isinstance(thing, dict):
-        return [(id(key), id(item)) for key, item in thing.items()]
-    return thing.tobytes()
-
-
-def _replace(original: Any, content: Any) -> None:
-    """Give an object the content that it has on the other side.
-
-    Raises:
-        WireError: the content is of another kind, type or shape.
-    """
-    if type(original) is not type(content) and not isinstance(original, Tensor) & isinstance(content, Tensor):
-        raise WireError("a change into something of another kind")
-    if isinstance(original, list):
-        original[:] = content
-    elif isinstance(original, dict):
-        original.clear()
-        original.update(content)
-    elif original.shape != content.shape or original.dtype != content.dtype:
-        raise WireError("a change into another shape or type")
-    elif isinstance(original, Tensor):
-        original.copy_(content)
-    else:
-        original[...] = content
-
-
-# --- exceptions ---
-
-
-def _described(error: BaseException) -> list[str]:
-    """The nearest builtin type of an exception, and its text, cut."""
-    builtin = next((kind for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind), Exception)
-    text = str(error)
-    if not issubclass(builtin, Exception):  # an exit over there is no exit here
-        builtin, text = RuntimeError, f"{type(error).__name__} {text}".strip()
-    return [builtin.__name__, text[:LONGEST_TEXT]]
-
-
-def _exception(described: Any) -> Exception:
-    """The exception that the other side describes; anything odd becomes a RuntimeError."""
-    if not isinstance(described, list) or [type(part) for part in described] != [str, str]:
-        raise WireError("an error that is none")
-    kind = getattr(builtins, described[0], None)
-    # A StopIteration would end a loop of the caller's without a word.
-    if not isinstance(kind, type) or not issubclass(kind, Exception) or issubclass(kind, StopIteration):
-        kind = RuntimeError
-    try:
-        return kind(described[1][:LONGEST_TEXT])
-    except TypeError:  # UnicodeDecodeError and its like want more than a text
-        return RuntimeError(described[1][:LONGEST_TEXT])

@@ -3,7 +3,9 @@
 The code is trusted, but what it computes with comes from a student: so it has limits too, and what is wrong with one
 submission ends here. It is given a job and the student's socket, and tells as it goes; :mod:`grader` decides.
 
-What it tells, one frame each: ``{"begin": [kind, place]}`` before a cell, ``{"ran": place, "outputs": […]}``,
+Its job is one frame: the notebooks ``source`` and ``submission``, ``skip`` (places of student's cells that are not
+run), ``judged`` (graded cells whose verdict stands) and ``files``, the names of what lies beside the notebook on both
+sides, their content as blobs. What it tells, one frame each: ``{"begin": [kind, place]}`` before a cell, ``{"ran": place, "outputs": […]}``,
 ``{"verdict": …}``, at last ``{"done": true}``, or ``{"lost": "…"}`` where the student's process is.
 """
 
@@ -18,25 +20,8 @@ from typing import Any
 import nbformat
 
 from course_utils.grading import frames, split
-from course_utils.grading.frames import FrameLimits, GoneError, WireError
+from course_utils.grading.frames import TRUSTED, GoneError, WireError
 from course_utils.grading.split import Ran, Step, Student
-
-JOB = FrameLimits(header=256 << 20)  # it comes from the grader
-
-
-def hand_over(connection: socket.socket, student: socket.socket, job: dict[str, Any], files: Mapping[str, bytes]) -> None:
-    """Give a referee its job and the connection to the student's process.
-
-    Args:
-        connection: to the referee.
-        student: to the student's process.
-        job: the notebooks ``source`` and ``submission``, ``skip`` (places of student's cells that are not run),
-            ``judged`` (graded cells whose verdict stands).
-        files: what lies beside the notebook, on both sides.
-    """
-    socket.send_fds(connection, [b"s"], [student.fileno()])
-    frames.send(connection, {**job, "files": list(files)}, list(files.values()))
-
 
 def warm_up() -> None:
     """Make, before any fork, what every fork would make for itself."""
@@ -47,7 +32,7 @@ def main(descriptor: int) -> None:
     """Do one job on a socket."""
     connection = socket.socket(fileno=descriptor)
     _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
-    job, blobs = frames.receive(connection, JOB)
+    job, blobs = frames.receive(connection, TRUSTED)
     student = Student(socket.socket(fileno=descriptors[0]), wait=None)
     try:
         _lay_out(student, dict(zip(job["files"], blobs, strict=True)))

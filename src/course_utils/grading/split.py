@@ -21,7 +21,7 @@ from course_utils.grading.frames import GoneError, WireError
 from course_utils.grading.outputs import clean, printable
 from course_utils.grading.peer import LONGEST_TEXT, Peer
 from course_utils.grading.records import Verdict
-from course_utils.notebooks import course_of, grade_id, is_locked, is_solution, is_test, nbgrader_of
+from course_utils.notebooks import course_of, grade_id, graded_cells, is_locked, is_solution, is_test, nbgrader_of
 
 WAIT = 120.0  # seconds for one answer of the student's process, where no watch looks after it
 
@@ -111,12 +111,7 @@ def judge(source: NotebookNode, submission: NotebookNode, student: Student) -> l
         for _, event in run(source, plan(source, submission), student):
             if isinstance(event, Verdict):
                 found[event.grade_id] = event
-    return [found.get(name, Verdict(name, False, "the process was lost")) for name in tests(source)]
-
-
-def tests(source: NotebookNode) -> list[str]:
-    """The graded cells that are run, by their grade_id, in the order of the source."""
-    return [grade_id(cell) for cell in source.cells if is_test(cell)]
+    return [found.get(name, Verdict(name, False, "the process was lost")) for name in graded_cells(source)]
 
 
 def plan(source: NotebookNode, submission: NotebookNode) -> list[Step]:

@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 
 MOST_CELLS = 5_000
 LONGEST_SHOWN = 120
-LONGEST_VALUE = 10_000  # characters of one value of metadata
+DEEPEST_VALUE = 8  # levels of metadata that are read; ours have three
 CELL_TYPES = ("code", "markdown", "raw")
 _LEGAL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -169,8 +169,8 @@ def _attachments(cell: dict[str, Any]) -> dict[str, Any]:
     found = cell.get("attachments")
     if not isinstance(found, dict):
         return {}
-    kept = {_valid(name): _plain(bundle) for name, bundle in found.items() if isinstance(bundle, dict)}
-    return {"attachments": {name: {k: v for k, v in kept[name].items() if isinstance(v, str)} for name in kept}}
+    bundles = {name: bundle for name, bundle in _plain(found).items() if isinstance(bundle, dict)}
+    return {"attachments": {name: {k: v for k, v in bundles[name].items() if isinstance(v, str)} for name in bundles}}
 
 
 def _metadata(holder: dict[str, Any], keys: tuple[str, ...], where: str, notes: list[str]) -> dict[str, Any]:
@@ -179,31 +179,30 @@ def _metadata(holder: dict[str, Any], keys: tuple[str, ...], where: str, notes: 
     if not isinstance(metadata, dict):
         notes.append(f"the metadata of {where} are damaged: read as empty")
         return {}
-    found = {}
+    found: dict[str, Any] = {}
     for key in keys:
         if isinstance(metadata.get(key), dict):
-            found[key] = _plain(metadata[key], LONGEST_VALUE)
+            found[key] = _plain(metadata[key])
         elif key in metadata:
             notes.append(f"'{key}' in the metadata of {where} is damaged: left out")
     if not isinstance(found.get("nbgrader", {}).get("grade_id", ""), str):
         notes.append(f"the grade_id of {where} is not text: left out")
         del found["nbgrader"]["grade_id"]
-    return found
+    tags = metadata.get("tags")
+    return found | ({"tags": [_valid(tag) for tag in tags if isinstance(tag, str)]} if isinstance(tags, list) else {})
 
 
-def _plain(values: dict[str, Any], longest: float = math.inf) -> dict[str, Any]:
-    """Those values that are text, truth values, finite numbers, nothing, or lists of text."""
-    kept = {}
-    for name, value in values.items():
-        listed = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        number = isinstance(value, int | float) and math.isfinite(value)
-        if isinstance(value, str) and len(value) <= longest:
-            kept[_valid(name)] = _valid(value)
-        elif value is None or number:
-            kept[_valid(name)] = value
-        elif listed and sum(map(len, value)) <= longest:
-            kept[_valid(name)] = [_valid(item) for item in value]
-    return kept
+def _plain(value: Any, depth: int = 0) -> Any:
+    """The value with what cannot be written again replaced by nothing: endless numbers, and what lies too deep."""
+    if isinstance(value, str):
+        return _valid(value)
+    if isinstance(value, dict | list) and depth >= DEEPEST_VALUE:
+        return None
+    if isinstance(value, dict):
+        return {_valid(name): _plain(item, depth + 1) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, depth + 1) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _valid(text: str) -> str:

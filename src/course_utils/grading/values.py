@@ -1,7 +1,7 @@
-"""Values on the wire: plain data as JSON and raw bytes; everything else as a handle that can only be called.
+"""Values on the wire: plain data as JSON and raw bytes; everything else as a handle (:mod:`~.handles`).
 
-An encoded value is JSON: null, booleans, integers, finite floats and strings stand for themselves; all else is a list
-whose first entry is a tag.
+An encoded value is JSON: null, booleans, integers of 64 bits, finite floats and strings stand for themselves; all else
+is a list whose first entry is a tag.
 
 ===================  ==============================================================================
 ``[f, "inf"]``       a float that JSON has no word for; ``[c, re, im]`` a complex number
@@ -10,11 +10,14 @@ whose first entry is a tag.
 ``[t, …] [s, …]``    tuple, set
 ``[T, dtype, shape, n, tracking]``  tensor in blob n; tracking 0, 1 (a leaf that needs its gradient) or 2
 ``[N, dtype, shape, n]``            NumPy array or, with shape null, scalar
+``[U, width, shape, text, …]``      NumPy array of strings
 ``[y, "float32"] [v, "cpu"]``       torch dtype, device
+``[R, a, b, c] [S, a, b, c] [E]``   range, slice, Ellipsis
+``[D, "module:Class", …]``          a dataclass of this package's, with its fields
 ``[r, i]``           the i-th object of this very message again, so that aliases stay aliases
 ``[a, i]``           in a reply: the i-th object of the request itself
 ``[g, i]``           in a reply: the i-th output that has a gradient
-``[h, i] [o, i]``    a handle: an object of the sender's; of the receiver's
+``[h, i] [o, i, p]``  a handle: an object of the sender's; of the receiver's, or its part p
 ===================  ==============================================================================
 
 Subclasses arrive as their base: what a class of the student's does with ``==`` stays on its own side.
@@ -24,17 +27,21 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from course_utils.grading.bounds import LARGEST, MOST_ENTRIES, NODE_BYTES, SMALLEST, Message, check_size, distinct
 from course_utils.grading.frames import WireError
+from course_utils.grading.handles import Handles
+from course_utils.grading.kinds import dataclass_name, dataclass_of, rebuilt
 
-DEEPEST = 100  # containers in containers
-MOST_DIMENSIONS, LONGEST = 32, 2**31 - 1
 DTYPES: dict[str, torch.dtype] = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (
@@ -45,98 +52,66 @@ DTYPES: dict[str, torch.dtype] = {
 ARRAY_DTYPES = {name for name in DTYPES if name != "bfloat16"} | {"uint16", "uint32", "uint64"}
 
 
-class Handles:
-    """The objects that this side has given away, by number. What was never given cannot be asked for."""
-
-    MOST = 10_000
-
-    def __init__(self) -> None:
-        self.given: list[object] = []
-        self.numbers: dict[int, int] = {}
-
-    def give(self, thing: object) -> int:
-        """The number under which the other side knows a thing."""
-        if id(thing) not in self.numbers:
-            if len(self.given) >= self.MOST:
-                raise WireError(f"more than {self.MOST} handles")
-            self.numbers[id(thing)] = len(self.given)
-            self.given.append(thing)  # kept alive, so that its id stays its own
-        return self.numbers[id(thing)]
-
-    def take(self, number: object) -> Any:
-        """The thing of a number.
-
-        Raises:
-            WireError: no such handle was given.
-        """
-        if type(number) is not int or not 0 <= number < len(self.given):
-            raise WireError("a handle that was never given")
-        return self.given[number]
-
-
-class Remote:
-    """A stand-in for a thing of the other side's. It can be called and passed back, and that is all."""
-
-    def __init__(self, number: int, call: Callable[[int, tuple, dict], Any]) -> None:
-        self._number, self._call = number, call
-
-    def __call__(self, *args: object, **kwargs: object) -> Any:
-        """Call the thing over there."""
-        return self._call(self._number, args, kwargs)
-
-    def __eq__(self, other: object) -> bool:
-        """A verdict must not hang on what the other side says of equality."""
-        raise TypeError("this is not a number or a tensor but an object of the other side: it cannot be compared")
-
-    __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__
-    __hash__ = object.__hash__
-
-    def __bool__(self) -> bool:
-        raise TypeError(
-            "this is not a number or a tensor but an object of the other side: it is neither true nor false"
-        )
-
-
-class Encoder:
+class Encoder(Message):
     """Turns the values of one message into JSON and blobs.
+
+    Args:
+        handles: where to number what is no plain value.
+        request: in a reply, the request that it answers.
 
     Attributes:
         blobs: the raw bytes.
-        objects: lists, dicts, tensors and arrays in the order of their numbers.
         tracked: tensors of a request whose gradient may be asked for.
         outputs: tensors of a reply that have a gradient.
     """
 
-    def __init__(self, handles: Handles, request: Sequence[object] | None = None) -> None:
-        self.handles, self.reply = handles, request is not None
-        self.known = {id(thing): number for number, thing in enumerate(request or ())}
+    error = ValueError  # the fault of a value, not of the other side
+
+    def __init__(self, handles: Handles, request: Message | None = None) -> None:
+        super().__init__()
+        self.handles, self.request = handles, request
+        self.known = {id(thing): number for number, thing in enumerate(request.objects if request else ())}
         self.places: dict[int, int] = {}
         self.blobs: list[bytes] = []
-        self.objects: list[Any] = []
         self.tracked: list[Tensor] = []
         self.outputs: list[Tensor] = []
 
     def encode(self, value: Any, *, again: bool = True) -> Any:
-        """The value as JSON. With ``again=False`` its content is sent even if the other side knows the object."""
+        """The value as JSON. With ``again=False`` its content is sent even if the other side knows the object.
+
+        Raises:
+            ValueError: the value is too large or too deep, or holds itself.
+        """
+        self.weigh(1)
         if value is None or isinstance(value, bool):
             return value
-        if again and id(value) in self.known:
+        if again and self.request and id(value) in self.known:
+            self.alias(self.known[id(value)], self.request)
             return ["a", self.known[id(value)]]
         if id(value) in self.places:
+            self.alias(self.places[id(value)], self)
             return ["r", self.places[id(value)]]
-        for kind, encode in _ENCODERS:
-            if isinstance(value, kind):
-                return encode(self, value)
-        return self.handle(value)
+        with self.inside():
+            for kind, encode in _ENCODERS:
+                if isinstance(value, kind):
+                    return encode(self, value)
+            named = dataclass_of(value)
+            if named is None:
+                return self.handle(value)
+            content = [getattr(value, field.name) for field in fields(named)]
+            return ["D", dataclass_name(named), *self.all(content)]
 
     def handle(self, value: object) -> list:
         """A thing that is no plain value: the receiver's own, or one of ours by its number."""
-        return ["o", value._number] if isinstance(value, Remote) else ["h", self.handles.give(value)]
+        own = getattr(type(value), "_stands_for", None)
+        return ["o", *own(value)] if own else ["h", self.handles.give(value)]
 
-    def number(self, value: object) -> None:
-        """Remember an object, so that it is sent once; its number is its place in ``objects``."""
-        self.places[id(value)] = len(self.objects)
-        self.objects.append(value)
+    @contextmanager
+    def numbered(self, thing: Any, size: int = 0) -> Iterator[None]:
+        """Number an object, so that it is sent once."""
+        self.places[id(thing)] = len(self.objects)
+        with super().numbered(thing, size):
+            yield
 
     def blob(self, content: bytes) -> int:
         """Add a blob."""
@@ -147,38 +122,71 @@ class Encoder:
         """Encode one by one."""
         return [self.encode(value) for value in values]
 
+    def integer(self, value: int) -> int:
+        """An integer of 64 bits, with a sign or without."""
+        number = int.__int__(value)
+        if not SMALLEST <= number <= LARGEST:
+            raise ValueError("an integer of more than 64 bits cannot be sent")
+        return number
+
+    def text(self, value: str) -> str:
+        """A string."""
+        self.weigh(len(value) // NODE_BYTES)
+        return str.__str__(value)
+
+    def raw(self, value: bytes | bytearray) -> list:
+        """Bytes."""
+        self.weigh(len(value) // NODE_BYTES)
+        return ["b", self.blob(bytes(value))]
+
     def tensor(self, value: Tensor) -> list:
         """A dense tensor; one that has a gradient to give is an output of its own in a reply."""
         name = str(value.dtype).removeprefix("torch.")
         if value.layout is not torch.strided or name not in DTYPES or value.is_meta:
             return self.handle(value)
-        if self.reply and value.requires_grad:
+        if self.request is not None and value.requires_grad:
             place = next((i for i, output in enumerate(self.outputs) if output is value), len(self.outputs))
             self.outputs[place:] = [value]
             return ["g", place]
-        self.number(value)
-        tracking = 0 if not value.requires_grad else 1 if value.is_leaf else 2
-        self.tracked += [value] if tracking else []
-        return ["T", name, list(value.shape), self.blob(tensor_bytes(value)), tracking]
+        with self.numbered(value, value.numel() * value.element_size()):
+            tracking = 0 if not value.requires_grad else 1 if value.is_leaf else 2
+            self.tracked += [value] if tracking else []
+            return ["T", name, list(value.shape), self.blob(tensor_bytes(value)), tracking]
 
-    def array(self, value: np.ndarray | np.generic) -> list:
-        """An array of numbers, or one number with its NumPy type."""
-        if value.dtype.name not in ARRAY_DTYPES:
+    def array(self, value: np.ndarray | np.generic) -> Any:
+        """An array of numbers or strings, or one number with its NumPy type."""
+        if isinstance(value, str):
+            return self.text(value)
+        if value.dtype.kind != "U" and value.dtype.name not in ARRAY_DTYPES:
             return self.handle(value)
-        if isinstance(value, np.ndarray):
-            self.number(value)
-        shape = list(value.shape) if isinstance(value, np.ndarray) else None
-        return ["N", value.dtype.name, shape, self.blob(value.tobytes())]
+        if not isinstance(value, np.ndarray):
+            return ["N", value.dtype.name, None, self.blob(value.tobytes())]
+        with self.numbered(value, value.nbytes):
+            if value.dtype.kind != "U":
+                return ["N", value.dtype.name, list(value.shape), self.blob(value.tobytes())]
+            self.weigh(value.size)
+            return ["U", value.dtype.itemsize // 4, list(value.shape), *value.ravel().tolist()]
 
     def sequence(self, value: list) -> list:
-        """A list, numbered before its content, which may hold it again."""
-        self.number(value)
-        return ["l", *self.all(value)]
+        """A list."""
+        with self.numbered(value):
+            return ["l", *self.all(value)]
 
     def mapping(self, value: dict) -> list:
         """A dict as pairs, in its order."""
-        self.number(value)
-        return ["d", *([self.encode(key), self.encode(item)] for key, item in value.items())]
+        self.entries(value)
+        with self.numbered(value):
+            return ["d", *([self.encode(key), self.encode(item)] for key, item in value.items())]
+
+    def collection(self, value: set | frozenset) -> list:
+        """A set."""
+        self.entries(value)
+        return ["s", *self.all(value)]
+
+    def entries(self, value: dict | set | frozenset) -> None:
+        """Refuse more entries than the other side takes."""
+        if len(value) > MOST_ENTRIES:
+            raise ValueError(f"a dict or set of more than {MOST_ENTRIES} entries cannot be sent")
 
 
 def tensor_bytes(value: Tensor) -> bytes:
@@ -191,68 +199,94 @@ def _float(_: Encoder, value: float) -> Any:
     return number if math.isfinite(number) else ["f", repr(number)]
 
 
+def _range(encoder: Encoder, value: range) -> list:
+    encoder.weigh(len(value))
+    return ["R", *encoder.all((value.start, value.stop, value.step))]
+
+
 # In this order: NumPy's float64 is a float too.
-_ENCODERS: list[tuple[Any, Callable[[Encoder, Any], Any]]] = [
+_ENCODERS: list[tuple[Any, Callable[[Any, Any], Any]]] = [
     (Tensor, Encoder.tensor),
     ((np.ndarray, np.generic), Encoder.array),
-    (int, lambda _, value: int.__int__(value)),
+    (int, Encoder.integer),
     (float, _float),
     (complex, lambda encoder, value: ["c", _float(encoder, value.real), _float(encoder, value.imag)]),
-    (str, lambda _, value: str.__str__(value)),
-    ((bytes, bytearray), lambda encoder, value: ["b", encoder.blob(bytes(value))]),
+    (str, Encoder.text),
+    ((bytes, bytearray), Encoder.raw),
     (list, Encoder.sequence),
     (dict, Encoder.mapping),
     (tuple, lambda encoder, value: ["t", *encoder.all(value)]),
-    ((set, frozenset), lambda encoder, value: ["s", *encoder.all(value)]),
+    ((set, frozenset), Encoder.collection),
     (torch.dtype, lambda _, value: ["y", str(value).removeprefix("torch.")]),
     (torch.device, lambda _, value: ["v", str(value)]),
+    (range, _range),
+    (slice, lambda encoder, value: ["S", *encoder.all((value.start, value.stop, value.step))]),
+    (EllipsisType, lambda _, __: ["E"]),
 ]
 
 
-class Decoder:
+class Decoder(Message):
     """Turns the JSON and blobs of one message back into values, and believes none of it.
 
+    Args:
+        blobs: the raw bytes.
+        handles: what was given to the other side.
+        remote: makes a stand-in.
+        request: for a reply, the request that it answers.
+        outputs: for a reply, its outputs that have a gradient.
+
     Attributes:
-        objects: lists, dicts, tensors and arrays in the order of their numbers.
         tracked: the leaves among which gradients are sought.
     """
+
+    error = WireError
 
     def __init__(
         self,
         blobs: Sequence[bytes],
         handles: Handles,
-        remote: Callable[[int], object],
+        remote: Callable[[Any], object],
         *,
-        request: Sequence[object] = (),
+        request: Message | None = None,
         outputs: Sequence[Tensor] = (),
     ) -> None:
+        super().__init__()
         self.blobs, self.handles, self.remote = blobs, handles, remote
-        self.request, self.outputs = request, outputs
+        self.request, self.outputs = request or Message(), outputs
         self.used: set[int] = set()
-        self.objects: list[Any] = []
         self.tracked: list[Tensor] = []
 
-    def decode(self, tree: Any, depth: int = 0) -> Any:
+    def decode(self, tree: Any) -> Any:
         """The value of an encoded tree.
 
         Raises:
             WireError: the tree is not one that an encoder writes.
         """
-        if tree is None or isinstance(tree, bool | int | float | str):
+        self.weigh(1)
+        if tree is None or isinstance(tree, bool | float):
             return tree
-        if depth > DEEPEST or not isinstance(tree, list) or not tree or not isinstance(tree[0], str):
-            raise WireError("a value that is too deep, or no value")
-        decode = _DECODERS.get(tree[0])
-        if decode is None:
+        if isinstance(tree, int):
+            return self.integer(tree)
+        if isinstance(tree, str):
+            self.weigh(len(tree) // NODE_BYTES)
+            return tree
+        if not isinstance(tree, list) or not tree or not isinstance(tree[0], str) or tree[0] not in _DECODERS:
             raise WireError("a value of an unknown kind")
-        try:
-            return decode(self, depth + 1, *tree[1:])
-        except (TypeError, ValueError, RuntimeError, OverflowError, KeyError) as error:
-            raise WireError(f"a value that does not hold together: {type(error).__name__}") from error
+        with self.inside():
+            try:
+                return _DECODERS[tree[0]](self, *tree[1:])
+            except (TypeError, ValueError, RuntimeError, OverflowError, KeyError) as error:
+                raise WireError(f"a value that does not hold together: {type(error).__name__}") from error
 
-    def all(self, depth: int, items: Iterable[Any]) -> list:
+    def all(self, items: Iterable[Any]) -> list:
         """Decode one by one."""
-        return [self.decode(item, depth) for item in items]
+        return [self.decode(item) for item in items]
+
+    def integer(self, tree: Any) -> int:
+        """An integer of 64 bits."""
+        if type(tree) is not int or not SMALLEST <= tree <= LARGEST:
+            raise WireError("an integer of more than 64 bits, or none")
+        return tree
 
     def blob(self, number: Any) -> bytes:
         """A blob by its number; each is used once, or a small message could ask for any amount of memory."""
@@ -262,10 +296,16 @@ class Decoder:
         self.used.add(number)
         return content
 
-    def tensor(self, _: int, dtype: str, shape: list, blob: int, tracking: int) -> Tensor:
+    def raw(self, blob: int) -> bytes:
+        """Bytes."""
+        content = self.blob(blob)
+        self.weigh(len(content) // NODE_BYTES)
+        return content
+
+    def tensor(self, dtype: str, shape: list, blob: int, tracking: int) -> Tensor:
         """A tensor whose bytes are exactly as many as its shape says."""
         kind, content = DTYPES[dtype], self.blob(blob)
-        _check_size(shape, kind.itemsize, len(content))
+        check_size(shape, kind.itemsize, len(content))
         value = (
             torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(0, dtype=torch.uint8)
         )
@@ -273,35 +313,73 @@ class Decoder:
         if tracking:
             self.tracked.append(value.requires_grad_())
         # What is no leaf over there must be none here: only then may it be changed in place.
-        self.objects.append(value.clone() if tracking == 2 else value)
-        return self.objects[-1]
+        value = value.clone() if tracking == 2 else value
+        with self.numbered(value, len(content)):
+            return value
 
-    def array(self, _: int, dtype: str, shape: list | None, blob: int) -> np.ndarray | np.generic:
+    def array(self, dtype: str, shape: list | None, blob: int) -> np.ndarray | np.generic:
         """An array, or with no shape a scalar."""
         if dtype not in ARRAY_DTYPES:
             raise WireError("an array of an unknown type")
         content, itemsize = self.blob(blob), np.dtype(dtype).itemsize
-        _check_size([] if shape is None else shape, itemsize, len(content))
+        check_size([] if shape is None else shape, itemsize, len(content))
         value = np.frombuffer(bytearray(content), dtype="uint8" if dtype == "bool" else dtype)
         value = (value != 0 if dtype == "bool" else value).reshape(shape or [])
         if shape is None:
             return value[()]
-        self.objects.append(value)
-        return value
+        with self.numbered(value, len(content)):
+            return value
 
-    def sequence(self, depth: int, *items: Any) -> list:
-        """A list, numbered before its content."""
+    def texts(self, width: int, shape: list, *texts: str) -> np.ndarray:
+        """An array of strings, none longer than its width: NumPy gives each the room of the longest."""
+        self.weigh(len(texts))
+        if type(width) is not int or width < 0 or not all(type(text) is str for text in texts):
+            raise WireError("an array of strings that is none")
+        if any(len(text) > width for text in texts):
+            raise WireError("an array of strings with one that is too long")
+        check_size(shape, 4, 4 * len(texts))
+        self.weigh(4 * width * max(1, len(texts)) // NODE_BYTES)
+        value = np.array(texts, dtype=f"<U{max(1, width)}").reshape(shape)
+        with self.numbered(value, value.nbytes):
+            return value
+
+    def sequence(self, *items: Any) -> list:
+        """A list."""
         value: list = []
-        self.objects.append(value)
-        value += self.all(depth, items)
+        with self.numbered(value):
+            value += self.all(items)
         return value
 
-    def mapping(self, depth: int, *pairs: Any) -> dict:
+    def mapping(self, *pairs: Any) -> dict:
         """A dict from pairs."""
         value: dict = {}
-        self.objects.append(value)
-        for key, item in pairs:
-            value[self.decode(key, depth)] = self.decode(item, depth)
+        with self.numbered(value):
+            content = [(self.decode(key), self.decode(item)) for key, item in pairs]
+            value.update(zip(distinct([key for key, _ in content]), (item for _, item in content), strict=True))
+        return value
+
+    def again(self, number: int) -> Any:
+        """An object of this message."""
+        thing = _at(self.objects, number)
+        self.alias(number, self)
+        return thing
+
+    def given(self, number: int) -> Any:
+        """An object of the request."""
+        thing = _at(self.request.objects, number)
+        self.alias(number, self.request)
+        return thing
+
+    def output(self, number: int) -> Tensor:
+        """An output that has a gradient; it may occur again and again without being numbered."""
+        thing = _at(self.outputs, number)
+        self.weigh(thing.numel() * thing.element_size() // NODE_BYTES)
+        return thing
+
+    def span(self, *ends: int) -> range:
+        """A range; it is weighed as a list, since a test may make one of it."""
+        value = range(*(self.integer(end) for end in ends))
+        self.weigh(len(value))
         return value
 
 
@@ -311,42 +389,37 @@ def _at(things: Sequence[Any], number: Any) -> Any:
     return things[number]
 
 
-def _check_size(shape: Any, itemsize: int, size: int) -> None:
-    """Refuse a shape that is none, or that disagrees with the bytes that came."""
-    if not isinstance(shape, list) or len(shape) > MOST_DIMENSIONS:
-        raise WireError("a shape that is none")
-    if not all(type(length) is int and 0 <= length <= LONGEST for length in shape):
-        raise WireError("a shape that is none")
-    if math.prod(shape) * itemsize != size:
-        raise WireError(f"{size} bytes for a shape of {math.prod(shape)} numbers of {itemsize} bytes")
-
-
-def _number(_: Decoder, __: int, word: str) -> float:
-    return {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[word]
-
-
-def _complex(decoder: Decoder, depth: int, real: Any, imaginary: Any) -> complex:
-    parts = decoder.all(depth, [real, imaginary])
+def _complex(decoder: Decoder, real: Any, imaginary: Any) -> complex:
+    parts = decoder.all([real, imaginary])
     if not all(isinstance(part, numbers.Real) for part in parts):
         raise WireError("a complex number that is none")
     return complex(*parts)
 
 
+def _device(_: Decoder, name: Any) -> torch.device:
+    return torch.device(str.__str__(name))
+
+
 _DECODERS: dict[str, Callable[..., Any]] = {
-    "f": _number,
+    "f": lambda _, word: {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[word],
     "c": _complex,
-    "b": lambda decoder, _, blob: decoder.blob(blob),
+    "b": Decoder.raw,
     "T": Decoder.tensor,
     "N": Decoder.array,
+    "U": Decoder.texts,
     "l": Decoder.sequence,
     "d": Decoder.mapping,
-    "t": lambda decoder, depth, *items: tuple(decoder.all(depth, items)),
-    "s": lambda decoder, depth, *items: set(decoder.all(depth, items)),
-    "y": lambda _, __, name: DTYPES[name],
-    "v": lambda _, __, name: torch.device(name),
-    "r": lambda decoder, _, number: _at(decoder.objects, number),
-    "a": lambda decoder, _, number: _at(decoder.request, number),
-    "g": lambda decoder, _, number: _at(decoder.outputs, number),
-    "h": lambda decoder, _, number: decoder.remote(number),
-    "o": lambda decoder, _, number: decoder.handles.take(number),
+    "t": lambda decoder, *items: tuple(decoder.all(items)),
+    "s": lambda decoder, *items: set(distinct(decoder.all(items))),
+    "y": lambda _, name: DTYPES[name],
+    "v": _device,
+    "R": Decoder.span,
+    "S": lambda decoder, start, stop, step: slice(*decoder.all((start, stop, step))),
+    "E": lambda _: ...,
+    "D": lambda decoder, name, *content: rebuilt(name, decoder.all(content)),
+    "r": Decoder.again,
+    "a": Decoder.given,
+    "g": Decoder.output,
+    "h": lambda decoder, number: decoder.remote(number),
+    "o": lambda decoder, number, part="": decoder.handles.take(number, part),
 }

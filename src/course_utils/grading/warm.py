@@ -14,17 +14,20 @@ import contextlib
 import importlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
 from course_utils.grading.frames import GoneError
-from course_utils.grading.isolate import Limits, confine, isolate
+from course_utils.grading.isolate import Limits, confine, isolate, workplace
 from course_utils.grading.sandbox import SandboxError, Watch
 
 LONGEST_ORDER = 1 << 16
@@ -42,12 +45,15 @@ class Warm:
     def __init__(self, launcher: list[str] | None = None, role: str = "student") -> None:
         self.launcher, self.role = launcher or [], role
         self.watches: dict[int, Watch] = {}
+        self.lock = threading.Lock()  # orders are answered in turn
 
     def __enter__(self) -> Warm:
+        self.folder = tempfile.TemporaryDirectory(prefix="course-")  # seen only where there is no sandbox
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         module = "course_utils.grading.warm"
         command = [*self.launcher, sys.executable, "-m", module, self.role, str(theirs.fileno())]
-        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        outside = {**os.environ, "TMPDIR": self.folder.name}
+        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=outside)
         theirs.close()
         return self
 
@@ -57,6 +63,7 @@ class Warm:
         self.control.close()
         self.process.kill()
         self.process.wait()
+        self.folder.cleanup()
 
     def fork(self, limits: Limits | None = None) -> tuple[socket.socket, int]:
         """Start a process for a submission: the connection to it, and its number over there.
@@ -98,7 +105,7 @@ class Warm:
 
     def _ask(self, order: dict[str, Any], attached: Sequence[int] = ()) -> tuple[Any, list[int]]:
         text, descriptors = b"", list[int]()
-        with contextlib.suppress(ConnectionError):
+        with self.lock, contextlib.suppress(ConnectionError):
             socket.send_fds(self.control, [json.dumps(order).encode()], attached)
             text, descriptors, _, _ = socket.recv_fds(self.control, LONGEST_ORDER, 1)
         if not text:
@@ -168,6 +175,7 @@ def _end(pid: int, init: int) -> int:
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(init, signal.SIGKILL)
     os.close(init)
+    shutil.rmtree(workplace(pid), ignore_errors=True)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 

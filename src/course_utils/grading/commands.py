@@ -1,0 +1,184 @@
+"""What `course grade`, `course report` and `course feedback` do, and what they print."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from course_utils import release
+from course_utils.grading import report, sandbox
+from course_utils.grading.feedback import write_feedback
+from course_utils.grading.gradebook import Book
+from course_utils.grading.grader import Task
+from course_utils.grading.intake import from_archive, from_folder
+from course_utils.grading.outputs import printable
+from course_utils.grading.records import Graded, Submission
+from course_utils.grading.schedule import grade_all, workers
+from course_utils.notebooks import points_of
+
+UNSAFE = "no sandbox (--unsafe): students' code runs with your rights on this machine; the gradebook records it"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be graded, and how.
+
+    Attributes:
+        root: the repository that holds the assignments.
+        name: the assignment.
+        course: nbgrader's course folder.
+        archive: a zip of a learning platform, in place of the folder ``submitted``.
+        students: only these; everyone where empty.
+        workers: submissions graded at once on this machine; 0 for one a core.
+        scheduler: the address of a Dask scheduler, in place of processes on this machine.
+        db: the gradebook's URL; ``gradebook.db`` in the course folder where empty.
+        regrade: also what has not changed.
+        unsafe: without a sandbox.
+    """
+
+    root: Path
+    name: str
+    course: Path
+    archive: Path | None = None
+    students: tuple[str, ...] = ()
+    workers: int = 0
+    scheduler: str | None = None
+    db: str = ""
+    regrade: bool = False
+    unsafe: bool = False
+
+
+def grade(order: Order, console: Console) -> None:
+    """Grade what was handed in for an assignment and is not in the gradebook yet, or has changed since.
+
+    Raises:
+        SandboxError, IntakeError, GradebookError, ScheduleError, ReleaseError: one line each.
+    """
+    task = Task.of(order.root, order.name)
+    _announce(order, console)
+    submissions = _taken_in(order, task)
+    with Book(order.course, order.db) as book:
+        book.register(order.name, nbformat.reads(task.source, as_version=4))
+        done = {} if order.regrade else book.done(order.name)
+        marks = {one.student: task.fingerprint(one, unsafe=order.unsafe) for one in submissions}
+        waiting = [one for one in submissions if done.get(one.student) != marks[one.student]]
+        unchanged = len(submissions) - len(waiting)
+        console.print(f"{order.name}: {len(waiting)} to grade, {unchanged} graded before and unchanged")
+        if waiting:
+            began = time.monotonic()
+            counts = Counter(kind for one in _graded(order, task, waiting, marks, book, console) for kind in _kinds(one))
+            _sum_up(counts, time.monotonic() - began, console)
+    console.print(f"Gradebook: {order.db or order.course / 'gradebook.db'}", markup=False)
+    console.print(f"Logs: {order.course / 'logs' / order.name}", markup=False)
+
+
+def show_report(root: Path, name: str, course: Path, db: str, form: str, console: Console) -> None:
+    """Print the grades of an assignment: ``table`` (with what the class found hard) or ``csv``.
+
+    Raises:
+        GradebookError, ReleaseError: one line each.
+    """
+    problems = release.build(root, name).problems
+    with Book(course, db) as book:
+        scores = book.scores(name)
+    if form == "csv":
+        print(report.csv_text(scores, problems), end="")
+        return
+    console.print(report.table(scores, problems))
+    console.print(report.statistics(scores, problems))
+
+
+def give_feedback(name: str, course: Path, db: str, students: Sequence[str], console: Console) -> None:
+    """Write a page for each student.
+
+    Raises:
+        GradebookError: one line.
+    """
+    pages = write_feedback(course, name, list(students) or None, db)
+    console.print(f"{len(pages)} pages in {course / 'feedback'}/<student>/{name}", markup=False)
+
+
+def _announce(order: Order, console: Console) -> None:
+    """Say what code will run in, and refuse where that is not enough."""
+    if order.unsafe:
+        console.print(UNSAFE, style="bold red")
+    elif order.scheduler is None:
+        found = sandbox.probe()
+        console.print(Text(str(found), style="dim"))
+        sandbox.require(found)
+
+
+def _taken_in(order: Order, task: Task) -> list[Submission]:
+    if order.archive is None:
+        return from_folder(order.course, order.name, declared=task.declared, students=order.students or None)
+    found = from_archive(order.archive, order.name, declared=task.declared)
+    return [one for one in found if not order.students or one.student in order.students]
+
+
+def _graded(
+    order: Order, task: Task, waiting: Sequence[Submission], marks: dict[str, str], book: Book, console: Console
+) -> Iterator[Graded]:
+    """Grade and record, one by one as they are done, with a line for each."""
+    points = _points(task)
+    count = min(order.workers or os.cpu_count() or 1, len(waiting))
+    with (
+        workers(count, order.scheduler, unsafe=order.unsafe) as client,
+        _progress(console, len(waiting)) as (bar, item),
+    ):
+        for submission, graded in grade_all(client, task, waiting):
+            book.write(graded, marks[submission.student], submission.timestamp)
+            bar.console.print(_line(graded, points))
+            bar.update(item, advance=1, rate=_rate(bar, item))
+            yield graded
+
+
+def _points(task: Task) -> dict[str, float]:
+    cells = nbformat.reads(task.source, as_version=4).cells
+    return {cell.metadata.nbgrader.grade_id: points_of(cell) for cell in cells if points_of(cell)}
+
+
+@contextmanager
+def _progress(console: Console, total: int) -> Iterator[tuple[Progress, TaskID]]:
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("Grading"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        yield bar, bar.add_task("", total=total, rate="")
+
+
+def _rate(bar: Progress, item: TaskID) -> str:
+    speed = bar.tasks[item].speed
+    return f"{60 * speed:.0f} a minute" if speed else ""
+
+
+def _line(graded: Graded, points: dict[str, float]) -> Text:
+    """One student's line: points, and what to look at."""
+    text = Text(f"{printable(graded.student):<24} ")
+    if graded.refusal:
+        return text.append(f"pending review: {graded.refusal}", style="red")
+    earned = sum(points[verdict.grade_id] for verdict in graded.verdicts if verdict.passed)
+    text.append(f"{earned:>5g} of {sum(points[verdict.grade_id] for verdict in graded.verdicts):g}")
+    if graded.notes:
+        text.append(f"  {len(graded.notes)} note{'s' * (len(graded.notes) > 1)}: {graded.notes[0]}", style="yellow")
+    return text
+
+
+def _kinds(graded: Graded) -> list[str]:
+    return ["graded", *(["refused"] if graded.refusal else []), *(["noted"] if graded.notes else [])]
+
+
+def _sum_up(counts: Counter[str], seconds: float, console: Console) -> None:
+    console.print(
+        f"{counts['graded']} graded in {seconds:.0f} s ({60 * counts['graded'] / seconds:.0f} a minute); "
+        f"{counts['refused']} pending review, {counts['noted']} with integrity notes",
+        style="bold",
+    )

@@ -1,0 +1,223 @@
+"""Feedback pages through nbgrader's own template: points, comments and what each test found.
+
+The page is shown to a student and is made of what a student wrote. So the notebook is built anew from what is known to
+be harmless: roles and points come from the gradebook, never from the notebook's metadata; of outputs, text and PNG or
+JPEG images pass; Markdown goes through bleach. The page has no script, and its content security policy lets a browser
+run and fetch nothing. nbgrader's way from folder to folder is not taken: it looks for names as patterns (a ``[`` in a
+student's id is never found) and copies what links point to.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import nbgrader.apps  # noqa: F401 - first: nbgrader's packages import each other in a circle
+from bleach.sanitizer import ALLOWED_TAGS, Cleaner  # type: ignore[import-untyped]
+from bs4 import BeautifulSoup
+from jinja2 import pass_context
+from nbconvert.exporters import HTMLExporter
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbgrader.converters import GenerateFeedback
+from nbgrader.coursedir import CourseDirectory
+from traitlets.config import Config
+
+from course_utils.grading.gradebook import Book, Cell, GradebookError, Score, autograded_path
+from course_utils.notebooks import grade_id
+from course_utils.release import write_atomically
+
+POLICY = (
+    """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; """
+    """img-src data:"/>"""
+)
+HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+TABLES = ("table", "thead", "tbody", "tr", "th", "td")
+TAGS = {*ALLOWED_TAGS, *HEADINGS, *TABLES, "br", "dd", "del", "div", "dl", "dt", "hr", "img", "p", "pre", "span"}
+LINK = re.compile(r"(https?://|mailto:|#)[^\s<>]*", re.IGNORECASE)
+IMAGE = re.compile(r"data:image/(png|jpeg|gif);base64,[A-Za-z0-9+/=\s]*")
+IMAGES = ("image/png", "image/jpeg")
+SHORTEST_LEAK = 8  # characters: a shorter line of a hidden test stands in other code by chance
+
+
+class FeedbackError(GradebookError):
+    """Feedback that could not be written; the message is one line."""
+
+
+def write_feedback(course: Path, name: str, students: Sequence[str] | None = None, url: str = "") -> list[Path]:
+    """Write ``feedback/STUDENT/NAME/NAME.html`` from the gradebook and the autograded notebooks.
+
+    Args:
+        course: nbgrader's course folder.
+        name: the assignment.
+        students: whose; of all that were graded if None.
+        url: the gradebook's; ``gradebook.db`` in the course folder if empty.
+
+    Returns:
+        The pages, in the order of the students' ids.
+
+    Raises:
+        GradebookError: the gradebook cannot be used, or knows nothing of this.
+        FeedbackError: some pages could not be made; all others were written.
+    """
+    with Book(course, url) as book:
+        scores = {score.student: score for score in book.scores(name)}
+        cells = book.cells(name)
+    chosen = sorted(set(scores if students is None else students))
+    unknown = [student for student in chosen if student not in scores] or ([] if chosen else ["anybody"])
+    if unknown:
+        raise FeedbackError(f"{name}: nothing of {unknown[0]} was graded yet: run `course grade {name}` first")
+    pages, faults = [], []
+    for student in chosen:
+        try:
+            pages.append(_write_page(book, scores[student], cells))
+        except Exception as error:  # nbconvert and what it calls raise many types; one page must not stop the others
+            faults.append(f"{student}: {' '.join(str(error).split())}")
+    if faults:
+        raise FeedbackError(f"{name}: {len(faults)} of {len(chosen)} pages were not written; first {faults[0]}")
+    return pages
+
+
+def _write_page(book: Book, score: Score, cells: Mapping[str, Cell]) -> Path:
+    name, student = score.assignment, score.student
+    source = autograded_path(book.course, student, name)
+    if source.is_symlink() or not source.is_file():
+        raise FeedbackError(f"{source} is no file: run `course grade {name} --student {student} --regrade`")
+    nb = _harmless(nbformat.read(source, as_version=4), score, cells)
+    where = {"student": student, "assignment": name, "notebook": name, "db_url": book.url}
+    page, _ = _exporter(book).from_notebook_node(nb, resources={"nbgrader": where})
+    path = book.course / "feedback" / student / name / f"{name}.html"
+    write_atomically(path, page.encode("utf-8", "replace"))
+    return path
+
+
+def _exporter(book: Book) -> HTMLExporter:
+    """Nbgrader's exporter, template and preprocessors, as its GenerateFeedback sets them up."""
+    quiet = logging.getLogger(__name__)
+    quiet.setLevel(logging.CRITICAL)  # else a line on the terminal for each image without a description
+    converter = GenerateFeedback(coursedir=CourseDirectory(root=str(book.course)), log=quiet)
+    converter.update_config(Config({"HTMLExporter": {"exclude_anchor_links": True}}))
+    exporter = _Page(parent=converter, config=converter.config)
+    for step in converter.preprocessors:
+        exporter.register_preprocessor(step, enabled=True)
+    return exporter
+
+
+class _Page(HTMLExporter):
+    """An HTML exporter whose Markdown is sanitised and whose page runs and fetches nothing."""
+
+    @pass_context
+    def markdown2html(self, context: Any, source: str) -> str:
+        """Render Markdown, also where its author wanted no such thing."""
+        try:
+            rendered = super().markdown2html(context, source)
+        except Exception:  # a missing attachment, lists a thousand deep
+            rendered = f"<pre>{html.escape(source)}</pre>"
+        return Cleaner(TAGS, attributes=_allowed, protocols={"http", "https", "mailto", "data"}).clean(rendered)
+
+    def from_notebook_node(self, nb: NotebookNode, resources: Any = None, **kw: Any) -> tuple[str, dict[str, Any]]:
+        """Convert, then take out what the template loads from elsewhere."""
+        page, resources = super().from_notebook_node(nb, resources, **kw)
+        soup = BeautifulSoup(page, features="html.parser")
+        for script in soup("script"):
+            script.decompose()
+        return str(soup).replace("<head>", f"<head>{POLICY}", 1), resources
+
+
+def _allowed(tag: str, attribute: str, value: str) -> bool:
+    """The attributes that Markdown may have: links a reader can follow, images that are in the page."""
+    if (tag, attribute) == ("a", "href"):
+        return LINK.fullmatch(value) is not None
+    if (tag, attribute) == ("img", "src"):
+        return IMAGE.fullmatch(value) is not None
+    return (tag, attribute) in {("img", "alt"), ("a", "title"), ("span", "class")}
+
+
+# --- the notebook that is shown -----------------------------------------------------------------------------------
+
+
+def _harmless(nb: NotebookNode, score: Score, cells: Mapping[str, Cell]) -> NotebookNode:
+    """The notebook built anew, with the gradebook's roles, the verdicts in the place of the tests' outputs."""
+    verdicts = {each.grade_id: each for each in score.record.verdicts} if score.record else {}
+    last = {grade_id(cell): place for place, cell in enumerate(nb.cells)}  # of copies the grader takes the last
+    shown = list(_refusal(score))
+    for place, cell in enumerate(nb.cells):
+        name = grade_id(cell)
+        ours = cells.get(name) if last[name] == place else None
+        made = _rebuilt(cell, f"cell-{place}")
+        if ours:
+            made.metadata["nbgrader"] = _role(ours)
+        if name in verdicts and ours and made.cell_type == "code":
+            message = verdicts[name].message or "This test did not pass."
+            made.outputs = [] if verdicts[name].passed else [new_output("stream", name="stderr", text=message)]
+        shown.append(made)
+    _check_nothing_hidden(shown, cells)
+    return new_notebook(cells=shown)
+
+
+def _refusal(score: Score) -> Iterator[NotebookNode]:
+    """A first cell that says why a submission has no points."""
+    if score.record and score.record.refusal:
+        words = "**Your notebook could not be graded.** Your instructor will look at it. The reason:"
+        yield new_markdown_cell(f"{words}\n\n    {' '.join(score.record.refusal.split())}", id="refusal")
+
+
+def _rebuilt(cell: NotebookNode, name: str) -> NotebookNode:
+    """A cell without its metadata; a raw one, which a page would hold as it is, as code."""
+    if cell.cell_type == "markdown":
+        return new_markdown_cell(cell.source, id=name, attachments=cell.get("attachments", {}))
+    outputs = (_output(each) for each in cell.get("outputs", []))
+    return new_code_cell(cell.source, id=name, outputs=[each for each in outputs if each])
+
+
+def _output(output: NotebookNode) -> NotebookNode | None:
+    """An output as text or an image in the page, else nothing."""
+    if output.output_type == "stream":
+        return new_output("stream", name="stderr" if output.name == "stderr" else "stdout", text=str(output.text))
+    if output.output_type == "error":
+        return new_output("error", ename="", evalue="", traceback=[str(line) for line in output.traceback])
+    kept = {kind: str(output.data[kind]) for kind in (*IMAGES, "text/plain") if kind in output.data}
+    return new_output("display_data", data=kept) if kept else None
+
+
+def _role(cell: Cell) -> dict[str, Any]:
+    """What nbgrader's template and GetGrades ask of a cell."""
+    graded = cell.points is not None and not cell.task
+    role = {"grade_id": cell.name, "grade": graded, "solution": cell.solution, "task": cell.task, "locked": False}
+    return {**role, "points": cell.points, "schema_version": 3}
+
+
+def _check_nothing_hidden(shown: Sequence[NotebookNode], cells: Mapping[str, Cell]) -> None:
+    """The last line of defence against a leak: the autograded notebook should hold no hidden test.
+
+    Raises:
+        FeedbackError: a line of one is shown that neither the student nor the released notebook has.
+    """
+    hidden, released = _parted("\n".join(cell.source for cell in cells.values()))
+    ours = {cell.name for cell in cells.values() if not (cell.solution or cell.task)}
+    theirs = "\n".join(cell.source for cell in shown if grade_id(cell) not in ours)
+    page = "\n".join(text for cell in shown for text in (cell.source, *_output_texts(cell)))
+    for line in hidden:
+        if len(line) >= SHORTEST_LEAK and line in page and line not in theirs and line not in released:
+            raise FeedbackError(f"its page would show a line of a hidden test: {line}")
+
+
+def _parted(source: str) -> tuple[list[str], str]:
+    """The lines of hidden tests, their first marker included, and the text without them."""
+    hidden: list[str] = []
+    released: list[str] = []
+    inside = False
+    for line in map(str.strip, source.split("\n")):
+        inside = ("BEGIN HIDDEN TESTS" in line or inside) and "END HIDDEN TESTS" not in line
+        (hidden if inside else released).append(line)
+    return hidden, "\n".join(released)
+
+
+def _output_texts(cell: NotebookNode) -> Iterator[str]:
+    for output in cell.get("outputs", []):
+        yield from (output.get("text", ""), *output.get("traceback", []), output.get("data", {}).get("text/plain", ""))

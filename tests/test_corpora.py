@@ -1,0 +1,117 @@
+"""Two corpora through the grader: hostile submissions earn what they deserve, honest odd ones everything."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from corpora import hostile, honest
+from corpora.assignment import FULL, MARKER, NAME, SOURCE
+from corpora.base import Case
+from corpora.canary import Canary
+from support import points, reads, reference, small_repository, stub
+
+from course_utils import release
+from course_utils.grading.grader import Grader, Task
+from course_utils.grading.intake import from_folder
+from course_utils.grading.records import Graded
+
+CASES = [*hostile.CASES, *honest.CASES]
+NBGRADER = [case for case in CASES if case.nbgrader_accepts]  # what its own command must grade with the same points
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_repository(tmp_path_factory.mktemp("repository"), SOURCE, NAME)
+
+
+@pytest.fixture(scope="module")
+def made(root: Path) -> release.Released:
+    return release.build(root, NAME)
+
+
+@pytest.fixture(scope="module")
+def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
+    one = Canary(tmp_path_factory.mktemp("canary"))
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def grader(canary: Canary) -> Iterator[Grader]:
+    """The one grader of all cases; when it has graded them, nothing may have changed around it."""
+    with Grader() as one:
+        yield one
+    assert canary.seen() == canary.before
+    assert canary.called() == []
+    assert canary.left() == set()
+
+
+def hand_in(course: Path, case: Case, made: release.Released, canary: Canary) -> None:
+    """Lay a case's files into a course folder."""
+    handed = case.make(reads(made.student))
+    files = handed if isinstance(handed, dict) else {f"{NAME}.ipynb": handed}
+    for name, content in files.items():
+        path = course / "submitted" / "somebody" / NAME / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, Path):
+            path.symlink_to(canary.placed(str(content).encode()).decode())
+        else:
+            path.write_bytes(canary.placed(content))
+
+
+def earned(graded: Graded, made: release.Released) -> dict[str, float]:
+    """Points by problem."""
+    passed = {verdict.grade_id for verdict in graded.verdicts if verdict.passed}
+    return {
+        problem.name: sum(most for name, most in {**problem.visible, **problem.hidden}.items() if name in passed)
+        for problem in made.problems
+    }
+
+
+def said(graded: Graded) -> str:
+    """All that the instructor is told."""
+    return "\n".join([graded.refusal, *graded.notes, *(verdict.message for verdict in graded.verdicts)])
+
+
+def put_out(graded: Graded) -> str:
+    """All that the student's cells put out, as it stands in the notebook."""
+    cells = json.loads(graded.notebook)["cells"]
+    return "\n".join(json.dumps(cell["outputs"], ensure_ascii=False) for cell in cells if cell.get("outputs"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_submission_earns_what_it_deserves(
+    grader: Grader, root: Path, made: release.Released, canary: Canary, tmp_path: Path, case: Case
+) -> None:
+    hand_in(tmp_path, case, made, canary)
+    (submission,) = from_folder(tmp_path, NAME)
+    graded = grader.grade(replace(Task.of(root, NAME), limits=case.limits), submission)
+    assert earned(graded, made) == case.expected, said(graded)
+    assert re.search(case.reason, said(graded)), said(graded)
+    assert re.search(case.shows, put_out(graded)), put_out(graded)
+    assert MARKER not in graded.to_json()
+
+
+# --- the corpora themselves ---
+
+
+def test_the_assignment_gives_all_to_its_reference_and_nothing_to_its_stub(root: Path, made: release.Released) -> None:
+    release.check_answers(root, made)
+    assert sum(points(made).values()) == sum(FULL.values()) == 100
+    assert set(reference(made)) == set(stub(made)) == set(FULL)
+
+
+def test_names_are_used_once() -> None:
+    names = list(map(str, CASES))
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_every_group_is_there() -> None:
+    assert len({case.group for case in hostile.CASES}) == 8
+    assert len(hostile.CASES) >= 70
+    assert len(honest.CASES) >= 25
