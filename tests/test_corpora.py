@@ -35,6 +35,11 @@ def made(root: Path) -> release.Released:
 
 
 @pytest.fixture(scope="module")
+def task(root: Path) -> Task:
+    return Task.of(root, NAME)
+
+
+@pytest.fixture(scope="module")
 def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
     one = Canary(tmp_path_factory.mktemp("canary"))
     yield one
@@ -86,11 +91,11 @@ def put_out(graded: Graded) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_submission_earns_what_it_deserves(
-    grader: Grader, root: Path, made: release.Released, canary: Canary, tmp_path: Path, case: Case
+    grader: Grader, task: Task, made: release.Released, canary: Canary, tmp_path: Path, case: Case
 ) -> None:
     hand_in(tmp_path, case, made, canary)
     (submission,) = from_folder(tmp_path, NAME)
-    graded = grader.grade(replace(Task.of(root, NAME), limits=case.limits), submission)
+    graded = grader.grade(replace(task, limits=case.limits), submission)
     assert earned(graded, made) == case.expected, said(graded)
     assert re.search(case.reason, said(graded)), said(graded)
     assert re.search(case.shows, put_out(graded)), put_out(graded)

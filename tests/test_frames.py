@@ -75,7 +75,7 @@ def test_json_nested_beyond_the_parser_is_refused() -> None:
             with ours, theirs:
                 sender = threading.Thread(target=ours.sendall, args=[raw(text)])
                 sender.start()
-                with pytest.raises(WireError, match="too deep|not JSON"):
+                with pytest.raises(WireError, match=r"too deep|not JSON"):
                     receive(theirs, FrameLimits())
                 sender.join()
     finally:

@@ -121,9 +121,10 @@ def newer(path: Path) -> None:
     execute(path, "UPDATE alembic_version SET version_num = 'fedcba987654'")
 
 
-def unfinished(path: Path) -> None:
+def unknown(path: Path) -> None:
     whole(path)
-    execute(path, "DROP TABLE alembic_version")
+    execute(path, "DELETE FROM alembic_version")
+    execute(path, "ALTER TABLE student DROP COLUMN lms_user_id")
 
 
 def whole(path: Path) -> None:
@@ -144,8 +145,8 @@ def execute(path: Path, statement: str) -> None:
         (not_a_database, "no SQLite database"),
         (foreign, "something else (recipes)"),
         (older, "`nbgrader db upgrade`"),
-        (newer, "a newer nbgrader made it (fedcba987654)"),
-        (unfinished, "nbgrader was stopped"),
+        (newer, "another nbgrader made it (version fedcba987654)"),
+        (unknown, "another nbgrader made it (version None)"),
     ],
 )
 def test_what_is_no_gradebook_of_this_nbgrader_is_refused_and_left_alone(
@@ -158,6 +159,32 @@ def test_what_is_no_gradebook_of_this_nbgrader_is_refused_and_left_alone(
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert (course / "gradebook.db").read_bytes() == before
+
+
+def test_tables_that_nbgrader_left_without_a_version_get_it(
+    course: Path, instructor: NotebookNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(FileNotFoundError, match="alembic"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # it leaves its connection open, too
+        Gradebook(f"sqlite:///{course / 'gradebook.db'}")
+    for _ in range(2):
+        with Book(course) as book:
+            book.register(NAME, instructor)
+    connection = sqlite3.connect(course / "gradebook.db")
+    assert len(connection.execute("SELECT version_num FROM alembic_version").fetchall()) == 1
+    connection.close()
+
+
+def test_a_gradebook_is_made_whole_or_not_at_all(course: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(database, "GRADINGS", None)
+        with pytest.raises(AttributeError), Book(course):
+            pass
+    connection = sqlite3.connect(course / "gradebook.db")
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+    connection.close()
+    whole(course / "gradebook.db")
 
 
 @pytest.mark.parametrize(

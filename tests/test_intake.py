@@ -351,7 +351,7 @@ def unless(name: str, function: Callable[..., int]) -> Callable[..., int]:
     return checked
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, link("/etc/passwd")])
+@pytest.mark.parametrize("make", [os.mkfifo, link(f"../../good/{NAME}/{FILE}")])
 def test_a_file_that_is_exchanged_after_the_look_at_it_is_refused(
     course: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
 ) -> None:

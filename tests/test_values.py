@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course_utils import claims
+from course_utils.grading.decoding import Decoder
 from course_utils.grading.frames import WireError
 from course_utils.grading.handles import Handles, Remote
 from course_utils.grading.records import Verdict
-from course_utils.grading.values import ARRAY_DTYPES, DTYPES, Decoder, Encoder
+from course_utils.grading.values import ARRAY_DTYPES, DTYPES, Encoder
 
 
 def cross(value):

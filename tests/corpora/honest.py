@@ -39,7 +39,7 @@ honest("logging", first="import logging\nlogging.basicConfig(level=logging.DEBUG
 
 # --- cells of one's own ---
 honest("scratch-cell-that-raises", first="1 / 0", last="raise ValueError('scratch')", shows="ZeroDivisionError")
-honest("scratch-cell-that-is-no-python", first="this is not python", shows="SyntaxError")
+honest("scratch-cell-that-is-no-python", first="this isnt python at all", shows="SyntaxError")
 honest("scratch-cell-unfinished", first="def unfinished(", last="%nosuchmagic")
 honest("helpers-in-own-cells", first="def add_up(numbers):\n    return sum(numbers)", mean="def mean(numbers):\n    return add_up(numbers) / len(numbers)")
 honest("try-outs", last="print(mean([1, 2]), softmax(torch.ones(2)), running()())", shows="1.5")

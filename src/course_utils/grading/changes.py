@@ -1,4 +1,4 @@
-"""What a function did to its arguments in place: noticed where it ran, and done again, or refused, where they are from."""
+"""What a function did to its arguments in place: noticed where it ran, refused or repeated where they are from."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Opening nbgrader's database so that it is whole: made in one transaction, refused in one line where it is not ours.
 
 nbgrader makes a gradebook in several commits and calls a bare ``alembic`` between them: where there is none, tables
-without a version are left behind. Here alembic is asked as a library, and all is there or nothing is.
+without a version are left behind, which its own `nbgrader db upgrade` cannot mend. Here alembic is asked as a library, and all is there or nothing is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,20 @@ from typing import Any
 from alembic.script import ScriptDirectory
 from nbgrader.api import Base, Course, InvalidEntry, MissingEntry
 from nbgrader.dbutil import ALEMBIC_DIR
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, Text, create_engine, event, inspect, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -92,7 +105,6 @@ def _engine(url: str) -> Engine:
         raise GradebookError(f"--db: this is no database URL that SQLAlchemy knows: {words}") from error
     if sqlite:
         _check_file(engine)
-        event.listen(engine, "connect", _leave_transactions_to_us)
         event.listen(engine, "begin", _begin)
     return engine
 
@@ -110,44 +122,39 @@ def _check_file(engine: Engine) -> None:
             raise GradebookError(f"{shown(engine)}: {each} cannot be written: check its rights")
 
 
-def _leave_transactions_to_us(connection: Any, record: object) -> None:
-    connection.isolation_level = None  # Python's sqlite3 would begin late, and never before a CREATE TABLE
-
-
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")  # takes the lock now, while it can still be waited for
 
 
 def _prepare(connection: Connection, where: str) -> None:
-    tables = set(inspect(connection).get_table_names())
-    if tables:
-        _check_version(connection, tables, where)
-    else:
+    tables = inspect(connection).get_table_names()
+    if not tables:
         Base.metadata.create_all(connection)
-        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
-        head = {"head": ScriptDirectory(ALEMBIC_DIR).get_current_head()}
-        connection.execute(text("INSERT INTO alembic_version (version_num) VALUES (:head)"), head)
-    if not connection.scalar(Course.__table__.select().where(Course.id == COURSE)):
+    elif "submitted_assignment" not in tables:
+        raise GradebookError(f"{where}: it holds something else ({', '.join(sorted(tables)[:3])}): give another, --db")
+    _check_version(connection, where)
+    if connection.scalar(select(Course.id).where(Course.id == COURSE)) is None:
         connection.execute(Course.__table__.insert().values(id=COURSE))
     GRADINGS.create(connection, checkfirst=True)
     connection.execute(GRADINGS.delete().where(GRADINGS.c.student == ""))  # nobody; a read-only database says so now
 
 
-def _check_version(connection: Connection, tables: set[str], where: str) -> None:
-    """Refuse a database that is not a gradebook of this nbgrader."""
-    if "submitted_assignment" not in tables:
-        some = ", ".join(sorted(tables)[:3])
-        raise GradebookError(f"{where}: it holds something else ({some}): give another with --db")
-    known = "alembic_version" in tables
-    version = connection.scalar(text("SELECT version_num FROM alembic_version")) if known else None
+def _check_version(connection: Connection, where: str) -> None:
+    """Refuse another nbgrader's tables; tables that are this one's but have no version, get it."""
     scripts = ScriptDirectory(ALEMBIC_DIR)
-    if version == scripts.get_current_head():
-        return
-    if version is None:
-        raise GradebookError(
-            f"{where}: nbgrader was stopped while it made it: delete it if it is new, else copy it and run "
-            "`nbgrader db upgrade`"
-        )
-    if version in {script.revision for script in scripts.walk_revisions()}:
+    head = scripts.get_current_head()
+    connection.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL)"))
+    version = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if version is None and _is_complete(connection):
+        connection.execute(text("INSERT INTO alembic_version (version_num) VALUES (:head)"), {"head": head})
+    elif version in {script.revision for script in scripts.walk_revisions()} - {head}:
         raise GradebookError(f"{where}: an older nbgrader made it: copy it, then run `nbgrader db upgrade`")
-    raise GradebookError(f"{where}: a newer nbgrader made it ({version}): install that one, or give another with --db")
+    elif version != head:
+        raise GradebookError(f"{where}: another nbgrader made it (version {version}): use that one, or another --db")
+
+
+def _is_complete(connection: Connection) -> bool:
+    """Whether all that this nbgrader keeps has its place: so it is in a new gradebook, and in one of its unfinished."""
+    known = inspect(connection)
+    there = {table: {column["name"] for column in known.get_columns(table)} for table in known.get_table_names()}
+    return all(set(table.columns.keys()) <= there.get(name, set()) for name, table in Base.metadata.tables.items())

@@ -137,7 +137,7 @@ def _areas(
     for cell in solutions:
         asked = set(course_of(cell).get("defines") or [])
         for where in known:
-            if grade_id(cells[where]) == grade_id(cell) or asked & (known[where].left | known[where].patched):
+            if grade_id(cells[where]) == grade_id(cell) or asked & known[where].rebound:
                 answers.setdefault(_problem(cell), set()).add(where)
                 offered.setdefault(where, set()).update(asked)
     links = Links(known, offered)

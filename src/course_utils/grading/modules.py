@@ -132,7 +132,9 @@ class Modules:
         for part in old.values():
             part._modules = {}
         parts, tensors = {"": mirror}, dict[int, Tensor]()
-        for path, training, entries in content:
+        for place, (path, training, entries) in enumerate(content):
+            if (path == "") != (place == 0):
+                raise WireError("parts without their module first")
             part = mirror if path == "" else _place(parts, path, old)
             part.training = _flag(training)
             _fill(part, entries, tensors)
@@ -158,30 +160,25 @@ class Modules:
             parts[path].training = _flag(training)
         return module
 
-    def leaves(self, outputs: list[Tensor]) -> tuple[list[Tensor], list[list]]:
-        """The parameters that outputs were computed from, and what :meth:`resolve` knows them by."""
-        named: dict[int, tuple[Tensor, list]] = {}
+    def named(self) -> dict[int, tuple[Tensor, list]]:
+        """The parameters, by id, with what :meth:`parameter` knows them by."""
+        found: dict[int, tuple[Tensor, list]] = {}
         for own, number, module in self._all():
             for name, parameter in module.named_parameters():
-                named.setdefault(id(parameter), (parameter, [own, number, name]))
-        found = [named[key] for key in _reached(outputs) if key in named] if named else []
-        return [parameter for parameter, _ in found], [name for _, name in found]
+                found.setdefault(id(parameter), (parameter, [own, number, name]))
+        return found
 
-    def resolve(self, names: Any) -> list[Tensor]:
-        """This side's parameters for those that the other side names.
+    def parameter(self, theirs: Any, number: Any, name: Any) -> Tensor:
+        """This side's parameter for one that the other side names.
 
         Raises:
-            WireError: there are no such parameters.
+            WireError: there is no such parameter.
         """
-        tables: dict[tuple[bool, int], dict[str, Tensor]] = {}
-        try:
-            for theirs, number, _ in names:
-                module = self.mirrors[number] if theirs else self.handles.modules[number]
-                if (theirs, number) not in tables:
-                    tables[theirs, number] = dict(module.named_parameters(remove_duplicate=False))
-            return [tables[theirs, number][name] for theirs, number, name in names]
-        except (TypeError, ValueError, KeyError) as error:
-            raise WireError("gradients for parameters that there are not") from error
+        module = (self.mirrors if theirs else self.handles.modules).get(number) if type(number) is int else None
+        for known, parameter in module.named_parameters(remove_duplicate=False) if module is not None else ():
+            if known == name:
+                return parameter
+        raise WireError("a gradient for a parameter that there is not")
 
 
 def snapshot(module: nn.Module) -> Snapshot:
@@ -287,19 +284,3 @@ def _name(name: Any) -> str:
 
 
 _RESERVED = set(vars(Mirror(lambda *_, **__: None, 0))) | set(dir(Mirror))
-
-
-def _reached(outputs: list[Tensor]) -> list[int]:
-    """The ids of the leaves that outputs were computed from."""
-    found, seen = dict[int, None](), set[Any]()
-    waiting = [output.grad_fn for output in outputs if output.grad_fn is not None]
-    found.update((id(output), None) for output in outputs if output.is_leaf)
-    while waiting:
-        step = waiting.pop()
-        if step in seen:
-            continue
-        seen.add(step)
-        if hasattr(step, "variable"):
-            found[id(step.variable)] = None
-        waiting += [inner for inner, _ in step.next_functions if inner is not None]
-    return list(found)

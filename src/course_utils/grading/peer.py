@@ -14,7 +14,6 @@ import contextlib
 import math
 import socket
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,17 +21,18 @@ import torch
 from torch import Tensor
 
 from course_utils.grading import changes, frames
+from course_utils.grading.bounds import Message
+from course_utils.grading.decoding import Decoder
 from course_utils.grading.errors import LONGEST_TEXT, Errors
 from course_utils.grading.frames import FrameLimits, GoneError, WireError
+from course_utils.grading.graphs import Graphs, reached
 from course_utils.grading.handles import ACTIONS, Handles, Remote
 from course_utils.grading.modules import Modules
-from course_utils.grading.values import Decoder, Encoder, Message
+from course_utils.grading.values import Encoder
 
 __all__ = ["DEEPEST_CALL", "LONGEST_TEXT", "Header", "Peer"]
 
 DEEPEST_CALL = 30  # calls within calls, counted on this side
-MOST_GRAPHS = 2_000  # results whose graph is kept for a gradient
-MOST_KEPT = 1 << 30  # bytes of results and arguments of which a graph is kept
 
 Header = dict[str, Any]
 
@@ -66,8 +66,8 @@ class Peer:
         self.handles = Handles()
         self.remotes: dict[int, Remote] = {}
         self.modules = Modules(self.handles, self.call)
-        self.graphs: OrderedDict[int, tuple[list[Tensor], list[Tensor]]] = OrderedDict()
-        self.count = self.depth = self.graph_count = 0
+        self.graphs = Graphs()
+        self.count = self.depth = 0
         self.until = math.inf
 
     # --- asking ---
@@ -117,9 +117,11 @@ class Peer:
         if do == "attribute" and not self.trusted:
             raise AttributeError(f"{args[0]!r} is not to be had: objects of the grader's can only be called")
         encoder = Encoder(self.handles)
-        header = {"on": number, "do": do, "part": part, "grad": torch.is_grad_enabled()}
-        reply, blobs = self.ask("call", {**header, **self._written([list(args), kwargs], encoder)}, encoder.blobs)
-        outputs = self._outputs(reply, blobs, encoder)
+        header: Header = {"on": number, "do": do, "part": part, "grad": torch.is_grad_enabled()}
+        header |= self._written([list(args), kwargs], encoder)
+        self.graphs.lend(self.count + 1, encoder.tracked)
+        reply, blobs = self.ask("call", header, encoder.blobs)
+        outputs = self._outputs(reply, blobs)
         decoder = self._decoder(blobs, request=encoder, outputs=outputs)
         value = self._read(reply, blobs, decoder)
         changed = self._changed(reply.get("writes"), encoder)
@@ -145,14 +147,20 @@ class Peer:
             return self.modules.mirrors[number]
         return self.remotes.setdefault(number, Remote(number, self.call))
 
-    def _outputs(self, reply: Header, blobs: list[bytes], encoder: Encoder) -> list[Tensor]:
+    def _outputs(self, reply: Header, blobs: list[bytes]) -> list[Tensor]:
         """The results that have a gradient, as functions of what they were computed from."""
         outputs = self._decoder(blobs).decode(reply.get("outputs"))
         if not isinstance(outputs, list) or not all(isinstance(output, Tensor) for output in outputs):
             raise WireError("outputs that are no tensors")
         if not outputs:
             return []
-        inputs = [*encoder.tracked, *self.modules.resolve(reply.get("leaves"))]
+        names = reply.get("leaves")
+        if not isinstance(names, list) or not all(isinstance(name, list) and len(name) == 3 for name in names):
+            raise WireError("gradients for what has no name")
+        inputs = [
+            self.graphs.lender(*where) if kind == "lent" else self.modules.parameter(kind, *where)
+            for kind, *where in names
+        ]
         return list(_Vjp.apply(self, reply.get("graph"), len(outputs), *outputs, *inputs))
 
     def _changed(self, writes: Any, encoder: Encoder) -> list[tuple[Any, Any]]:
@@ -230,6 +238,7 @@ class Peer:
     def _answer_call(self, header: Header, blobs: list[bytes]) -> tuple[Header, list[bytes]]:
         decoder = self._decoder(blobs)
         args, kwargs = _arguments(self._read(header, blobs, decoder))
+        self.graphs.borrow(header.get("number"), decoder.tracked)
         thing, do = self.handles.take(header.get("on"), header.get("part", "")), header.get("do", "call")
         if not isinstance(do, str) or do not in ACTIONS:
             raise WireError("to do something of an unknown kind")
@@ -242,30 +251,22 @@ class Peer:
         reply = self._written(result, encoder)
         changed = [n for n, thing in enumerate(decoder.objects) if changes.changed(thing, before[n])]
         reply["writes"] = [[n, encoder.encode(decoder.objects[n], again=False)] for n in changed]
-        leaves, reply["leaves"] = self.modules.leaves(encoder.outputs)
-        reply["graph"] = self._keep(encoder.outputs, [*decoder.tracked, *leaves])
+        leaves, reply["leaves"] = self._leaves(encoder.outputs)
+        reply["graph"] = self.graphs.keep(encoder.outputs, leaves)
         # The outputs' numbers travel without their graphs, which stay here.
         plain = Encoder(self.handles)
         plain.blobs = encoder.blobs
         reply["outputs"] = ["l", *(plain.tensor(output.detach()) for output in encoder.outputs)]
         return reply, encoder.blobs
 
-    def _keep(self, outputs: list[Tensor], inputs: list[Tensor]) -> int:
-        """Keep the graph of a result, at the cost of the oldest ones."""
-        self.graph_count += 1
-        if outputs:
-            self.graphs[self.graph_count] = (outputs, inputs)
-        kept = sum(tensor.nbytes for graph in self.graphs.values() for tensors in graph for tensor in tensors)
-        while len(self.graphs) > MOST_GRAPHS or kept > MOST_KEPT:
-            _, oldest = self.graphs.popitem(last=False)
-            kept -= sum(tensor.nbytes for tensors in oldest for tensor in tensors)
-        return self.graph_count
+    def _leaves(self, outputs: list[Tensor]) -> tuple[list[Tensor], list[list]]:
+        """What outputs were computed from, as far as the other side knows it, and what it knows it by."""
+        named = self.modules.named() | self.graphs.named() if outputs else {}
+        found = [named[key] for key in reached(outputs) if key in named]
+        return [leaf for leaf, _ in found], [name for _, name in found]
 
     def _answer_vjp(self, header: Header, blobs: list[bytes]) -> tuple[Header, list[bytes]]:
-        graph = header.get("graph")
-        if type(graph) is not int or graph not in self.graphs:
-            raise WireError("a gradient of something that was not computed here")
-        outputs, inputs = self.graphs[graph]
+        outputs, inputs = self.graphs.take(header.get("graph"))
         given = self._decoder(blobs).decode(header.get("values"))
         pairs = [(output, grad) for output, grad in zip(outputs, given, strict=True) if grad is not None]
         gradients: Sequence[Tensor | None] = [None] * len(inputs)

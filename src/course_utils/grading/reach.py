@@ -11,9 +11,12 @@ import symtable
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-_WRITERS = {"setattr", "__setattr__", "setitem", "__setitem__", "setdefault", "update"}
+_WRITERS = {"setattr", "__setattr__", "setitem", "__setitem__", "setdefault", "update", "push"}
 _READERS = {"getattr", "attrgetter", "__getattribute__"}
-_NAMESPACES = {"globals", "vars", "locals"}
+_NAMESPACES = {
+    *("globals", "vars", "locals", "__dict__", "__main__", "__globals__", "f_globals"),
+    *("modules", "get_ipython", "user_ns"),
+}
 _CHANGERS = {"append", "extend", "insert", "add", "appendleft", "put", "register"} | _WRITERS
 
 
@@ -23,15 +26,15 @@ class Names:
 
     Attributes:
         left: names that it binds at global scope, whose objects it changes, or that it sets on whatever object.
-        attributes: those of them that it sets as attributes or under a key.
-        patched: names whose objects get another attribute.
+        attributes: those of them that it sets as attributes.
+        rebound: names under which another object stands afterwards, or the same one with other attributes.
         read: names read at global scope, but for those that the cell itself has bound just before.
         looked_up: attributes that it reads.
     """
 
     left: frozenset[str]
     attributes: frozenset[str]
-    patched: frozenset[str]
+    rebound: frozenset[str]
     read: frozenset[str]
     looked_up: frozenset[str]
 
@@ -47,11 +50,15 @@ def names_of(tree: ast.Module, carries: Callable[[str], bool]) -> Names:
     nodes = list(ast.walk(tree))
     in_class = {id(node) for top in nodes if isinstance(top, ast.ClassDef) for node in ast.walk(top)}
     attributes = {name for node in nodes for name in _attributes(node, id(node) in in_class)}
-    changed = {name for node in nodes for name in _changed(node)}
+    by_name = any(map(_is_namespace, nodes))  # then text may be the name of a global
+    if by_name:
+        attributes |= {name for node in nodes for name in _keys(node)}
+    bound = set(_bound(tree, carries))
+    patched = {name for node in nodes for name in _patched(node)}
     return Names(
-        left=frozenset({*_bound(tree, carries), *attributes, *changed}),
+        left=frozenset({*bound, *attributes, *(name for node in nodes for name in _changed(node))}),
         attributes=frozenset(attributes),
-        patched=frozenset(name for node in nodes for name in _patched(node)),
+        rebound=frozenset({*bound, *patched, *(attributes if by_name else ())}),
         read=frozenset(_read(tree)),
         looked_up=frozenset(name for node in nodes for name in _looked_up(node)),
     )
@@ -105,7 +112,9 @@ def _bound(tree: ast.Module, carries: Callable[[str], bool]) -> Iterator[str]:
         yield from (node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
         return
     for symbol in table.get_symbols():
-        if symbol.is_assigned() or symbol.is_namespace():
+        if (
+            symbol.is_assigned() or symbol.is_namespace() or symbol.is_declared_global()
+        ):  # the last: := in a comprehension
             yield symbol.get_name()
 
 
@@ -119,16 +128,28 @@ def _imported(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def _attributes(node: ast.AST, in_class: bool) -> Iterator[str]:
-    """Names set as attributes, but for those of a class's own objects, or under a key (``globals()["h"] = f``)."""
+    """Names set as attributes, but for those of a class's own objects."""
     match node:
         case ast.Attribute(value=base, attr=attr, ctx=ast.Store()):
             if not (in_class and isinstance(base, ast.Name) and base.id == "self"):
                 yield attr
-        case ast.Subscript(slice=ast.Constant(value=str(key)), ctx=ast.Store()):
-            yield from filter(str.isidentifier, [key])
         case ast.Call(func=function) if _called(function) in _WRITERS:
             yield from (keyword.arg for keyword in node.keywords if keyword.arg)
             yield from _identifiers(node)
+
+
+def _keys(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Subscript(slice=ast.Constant(value=str(key)), ctx=ast.Store()):
+            yield key
+
+
+def _is_namespace(node: ast.AST) -> bool:
+    """Whether a node gives access to a module's names as text."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name):
+            return name in _NAMESPACES
+    return False
 
 
 def _changed(node: ast.AST) -> Iterator[str]:
@@ -194,11 +215,9 @@ def _read_later(table: symtable.SymbolTable) -> Iterator[str]:
 def _read_by_key(node: ast.AST) -> Iterator[str]:
     """Names in ``globals()["h"]`` and the like."""
     match node:
-        case ast.Subscript(value=ast.Call(func=ast.Name(id=function)), slice=ast.Constant(value=str(key))):
-            yield from [key] if function in _NAMESPACES else []
-        case ast.Subscript(value=ast.Attribute(attr="__dict__" | "modules"), slice=ast.Constant(value=str(key))):
-            yield key
-        case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id=function)))) if function in _NAMESPACES:
+        case ast.Subscript(value=base, slice=ast.Constant(value=str(key))):
+            yield from [key] if any(map(_is_namespace, ast.walk(base))) else []
+        case ast.Call(func=function) if any(map(_is_namespace, ast.walk(function))):
             yield from _identifiers(node)
 
 
