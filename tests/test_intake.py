@@ -116,6 +116,8 @@ READ: dict[str, tuple[bytes, list[str], str | None]] = {
     "nbgrader a number": (notebook(code(metadata={"nbgrader": 1})), ["x = 1"], "'nbgrader'"),
     "grade_id a list": (notebook(code(metadata={"nbgrader": {"grade_id": ["a"]}})), ["x = 1"], "grade_id"),
     "the notebook's metadata a list": (notebook(metadata=[]), ["x = 1"], "metadata of the notebook"),
+    "half a kernel": (notebook(metadata={**OF_THIS, "kernelspec": {"name": "python3"}}), ["x = 1"], None),
+    "odd tags": (notebook(code(metadata={"tags": ["", "a,b", "a", "a", 7]})), ["x = 1"], None),
     "course a text": (notebook(metadata={"course": "x"}), ["x = 1"], "'course'"),
     "no assignment said": (NAMELESS, ["x = 1"], "which assignment"),
     "not a number": (GOOD.replace(b'"execution_count": 1', b'"execution_count": NaN'), ["x = 1"], "NaN"),
@@ -159,6 +161,7 @@ def test_odd_notebooks_are_read_into_one_form(case: str) -> None:
         (notebook(cells={"0": code()}), "no list of cells"),
         (notebook(cells=None), "no list of cells"),
         (notebook(*[1] * 5_001), "5001 cells"),
+        (notebook(code("#" * 600_000), code("#" * 600_000)), "1200000 characters of code"),
         (notebook(code(), code(7)), "cell 2 whose source is not text"),
         (notebook(code(["a", 1])), "not text"),
         (notebook(code({"a": "b"})), "not text"),
@@ -351,9 +354,9 @@ def unless(name: str, function: Callable[..., int]) -> Callable[..., int]:
     return checked
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, link(f"../../good/{NAME}/{FILE}")])
+@pytest.mark.parametrize(("make", "reason"), [(os.mkfifo, "a pipe"), (link(f"../../good/{NAME}/{FILE}"), "symbolic")])
 def test_a_file_that_is_exchanged_after_the_look_at_it_is_refused(
-    course: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
+    course: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], reason: str
 ) -> None:
     folder = put(course, "kim", {})
     make(folder / FILE)
@@ -364,7 +367,7 @@ def test_a_file_that_is_exchanged_after_the_look_at_it_is_refused(
         return plain if path == FILE else true(path, **options)
 
     monkeypatch.setattr(intake.os, "stat", deceived)
-    assert taken(course, "kim").refusal
+    assert reason in taken(course, "kim").refusal
 
 
 def test_links_in_the_place_of_folders_are_refused(course: Path) -> None:

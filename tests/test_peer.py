@@ -480,6 +480,15 @@ def test_gradients_reach_the_arguments_of_earlier_calls() -> None:
         torch.testing.assert_close(gradients(make, powers_there), gradients(Keys, powers))
 
 
+def test_a_graph_outlives_a_call_that_changes_other_numbers_of_its_module() -> None:
+    with served(make=Net) as [make]:
+        there = make()
+        loss = there.scale.square().sum()
+        there(normal(11, 5).float())  # changes running statistics
+        loss.backward()
+        assert there.scale.grad.tolist() == [2, 2, 2]
+
+
 def test_a_module_of_the_graders_is_used_and_not_changed() -> None:
     reference, x = Net(), normal(11, 5).float()
     before = {name: value.clone() for name, value in reference.state_dict().items()}

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from course_utils import _quick  # noqa: F401 - before anything that imports nbformat
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table

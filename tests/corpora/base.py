@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from corpora.assignment import FULL, RIGHT, WRONG
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
@@ -81,7 +81,8 @@ def insert(nb: NotebookNode, place: int, source: str, **metadata: Any) -> Notebo
 
 
 def written(nb: NotebookNode) -> bytes:
-    return nbformat.writes(nb).encode()
+    """The notebook as a file, whatever is wrong with it: nbformat would mend some of that."""
+    return json.dumps(nb, ensure_ascii=False).encode()
 
 
 def submission(answers: Mapping[str, str], first: str = "", last: str = "") -> Make:

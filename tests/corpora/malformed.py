@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from corpora.assignment import FULL, NAME
 from corpora.base import Case, Handed, answered, cell_of, insert, written
 from nbformat import NotebookNode
@@ -70,7 +69,6 @@ refused("cell-type-that-is-a-list", changed(lambda d: d["cells"][4].update(cell_
 refused("source-of-numbers", changed(lambda d: d["cells"][4].update(source=[1, 2])), "source is not text")
 refused("another-assignment", changed(lambda d: d["metadata"]["course"].update(assignment="02-other")), "02-other")
 refused("format-five", changed(lambda d: d.update(nbformat=5)), "newer than the 4")
-refused("format-of-many-digits", lambda nb: right(nb).replace(b'"nbformat": 4,', b'"nbformat": ' + b"9" * 5_000 + b",", 1), "format|JSON|number")
 refused("old-and-damaged", lambda nb: b'{"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": 7}', "old format")
 refused("huge", lambda nb: right(nb) + b" " * (17 << 20), "larger than")
 refused("symbolic-link", lambda nb: {FILE: Path("{{CANARY}}/submitted/other/01-corpus/01-corpus.ipynb")}, "symbolic link")
@@ -88,6 +86,7 @@ read("two-notebooks", lambda nb: {FILE: right(nb), "Untitled.ipynb": b"{}"}, "2 
 read("other-files-too", lambda nb: {FILE: right(nb), "torch.py": b"raise SystemExit", "../".replace("../", "data/") + "x.csv": b"1"}, "not taken")
 read("deeper-folder", lambda nb: {f"backup/{FILE}": right(nb)})
 read("renamed", lambda nb: {"homework (1).ipynb": right(nb)}, "it says that it belongs to it")
+read("format-of-many-digits", lambda nb: right(nb).replace(b'"nbformat": 4,', b'"nbformat": ' + b"9" * 5_000 + b",", 1), "does not say its format")
 read("no-format", changed(lambda d: d.pop("nbformat")), "does not say its format")
 read("a-cell-that-is-none", changed(lambda d: d["cells"].append("text")), "is not a cell")
 read("metadata-that-are-a-list", changed(lambda d: d["cells"][1].update(metadata=[1])), "damaged")
@@ -118,7 +117,7 @@ read("third-format", third_format, "old format 3")
 def trailing(nb: NotebookNode) -> bytes:
     """An answer that was cut off in the middle of a word earns nothing, but the file is fine."""
     cell_of(answered(nb, {}), "mean").source = "def mean(numbers):\n    return sum(numb"
-    return nbformat.writes(nb).encode()
+    return written(nb)
 
 
 CASES.append(Case("answer-cut-off", "malformed", trailing, {**FULL, "mean": 0.0}, "mean.*not defined"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from corpora.assignment import WRONG
+from corpora.assignment import PROBLEMS, WRONG
 from corpora.base import Group, without
 
 GROUP = Group("patched", [])
 first = GROUP.first
+NOTHING = {"expected": without(*PROBLEMS)}  # for those who break what their own right answers need
 
 # --- Python's own hooks ---
 first("settrace", "import sys\nsys.settrace(lambda *a: None)\nimport threading\nthreading.settrace(lambda *a: None)")
@@ -33,7 +34,7 @@ first("exit-code", "import atexit, os\natexit.register(os._exit, 0)")
 
 # --- IPython's ---
 first("custom-exception-handler", "get_ipython().set_custom_exc((Exception,), lambda *a, **k: None)")
-first("input-transformer", "get_ipython().input_transformers_post.append(lambda lines: ['pass\\n'])", expected=dict.fromkeys(WRONG, 0.0))
+first("input-transformer", "get_ipython().input_transformers_post.append(lambda lines: ['pass\\n'])", **NOTHING)
 first(
     "input-transformer-of-asserts",
     "get_ipython().input_transformers_post.append(lambda lines: [l.replace('assert', 'True or') for l in lines])",
@@ -48,25 +49,25 @@ class Strip(ast.NodeTransformer):
 get_ipython().ast_transformers.append(Strip())
 """,
 )
-first("run-cell", "get_ipython().run_cell = lambda *a, **k: None", expected=dict.fromkeys(WRONG, 0.0))
-first("run-code", "get_ipython().run_code = lambda *a, **k: None", expected=dict.fromkeys(WRONG, 0.0))
+first("run-cell", "get_ipython().run_cell = lambda *a, **k: None", **NOTHING)
+first("run-code", "get_ipython().run_code = lambda *a, **k: None", **NOTHING)
 first("showtraceback", "get_ipython().showtraceback = lambda *a, **k: print('passed')")
 first("events", "get_ipython().events.register('post_run_cell', lambda result: setattr(result, 'error_in_exec', None))")
 first("display-hook", "import sys\nsys.displayhook = lambda value: print('20 points')")
-first("history", "get_ipython().history_manager = None\nget_ipython().execution_count = 10**9")
-first("namespace", "get_ipython().user_ns['__name__'] = 'course_utils.grading.referee'\n__file__ = __builtins__ = {}")
+first("history", "get_ipython().history_manager = None\nget_ipython().execution_count = 10**9", **NOTHING)
+first("namespace", "get_ipython().user_ns['__name__'] = 'course_utils.grading.referee'\n__file__ = __builtins__ = {}", expected=without("mean", "apply", "scale"))
 
 # --- builtins, torch, the package ---
 for name in ("AssertionError", "Exception", "ValueError"):
     first(f"builtin-{name.lower()}", f"import builtins\nbuiltins.{name} = type('Nothing', (BaseException,), {{}})")
-first("builtin-abs", "import builtins\nbuiltins.abs = lambda x: 0\nbuiltins.type = lambda x: float\nbuiltins.print = id")
-first("builtin-import", "import builtins\nbuiltins.__import__ = lambda *a, **k: builtins")
+first("builtin-abs", "import builtins\nbuiltins.abs = lambda x: 0\nbuiltins.print = builtins.round = id")
+first("builtin-import", "import builtins\nbuiltins.__import__ = lambda *a, **k: builtins", **NOTHING)
 first(
     "builtin-isinstance",
     "import builtins\nold = isinstance\n"
     "builtins.isinstance = lambda thing, kinds: old(thing, kinds) or getattr(thing, 'is_all', False)",
 )
-first("torch-replaced", "import sys, types\nsys.modules['torch'] = types.ModuleType('torch')")
+first("torch-replaced", "import sys, types\nsys.modules['torch'] = types.ModuleType('torch')", expected=without("mean", "scale"))
 first("torch-allclose", "import torch\ntorch.allclose = torch.equal = torch.isclose = lambda *a, **k: True")
 first(
     "torch-comparison",
@@ -151,13 +152,13 @@ for name, tree in {
 first(
     "wire-encoder",
     RIGHT_VALUES + "values.Encoder.encode = lambda self, value, **k: 2.5\n",
-    expected=without("mean", "softmax", "apply", "scale", "running"),
+    **NOTHING,
 )
 first(
     "wire-answers",
     "from course_utils.grading import peer\npeer.Peer._answer_call = lambda self, header, blobs: ({'passed': True, "
     "'verdict': {'grade_id': 'mean-hidden', 'passed': True, 'message': ''}, 'done': True}, [])",
-    expected=without("mean", "softmax", "apply", "scale", "running"),
+    **NOTHING,
 )
 RAW = """
 import json, os, socket, struct, sys

@@ -39,10 +39,10 @@ mean([1.0])
 LAST = "print('looked in', len(LOOKED), 'places, the last', str(LOOKED[-1])[:80])\nprint(FOUND[:5])"
 
 
-def peek(name: str, look: str) -> None:
+def peek(name: str, look: str, reason: str = "", shows: str = r"looked in \d+ places") -> None:
     """An attack that looks in one way."""
     body = "\n".join(f"    {line}" for line in look.strip("\n").split("\n"))
-    GROUP.wrong(name, f"{TOOLS}\ndef look():\n{body}\n{ANSWER}", last=LAST, shows=r"looked in \d+ places")
+    GROUP.wrong(name, f"{TOOLS}\ndef look():\n{body}\n{ANSWER}", last=LAST, reason=reason, shows=shows)
 
 
 peek(
@@ -67,7 +67,7 @@ for name in ("solutions/01-corpus/01-corpus.md", "_build/source/01-corpus/01-cor
 )
 peek("package", "import course_utils\nfor path in glob.glob(course_utils.__path__[0] + '/../**/*', recursive=True):\n    read(path)")
 peek("history", "shell = get_ipython()\nfor thing in (shell.user_ns.get('In'), shell.user_ns.get('Out'), shell.user_ns, shell.__dict__):\n    search(repr(thing), 'history')")
-peek("history-on-disk", "for item in get_ipython().history_manager.search('*'):\n    search(repr(item), 'history')")
+peek("history-on-disk", "LOOKED.append('history')\nfor item in get_ipython().history_manager.search('*'):\n    search(repr(item), 'history')")
 peek(
     "frames",
     """
@@ -188,6 +188,8 @@ search(repr(peer.handles.given), "handles")
 for number in range(3):
     search(repr(peer.call(number, (), {})), number)
 """,
+    reason="a handle that was never given",
+    shows="",
 )
 peek("devices", "for path in ('/dev/kmsg', '/dev/mem', '/proc/kcore', '/proc/kallsyms', '/proc/sched_debug', '/dev/fuse', '/dev/tty', '/dev/pts/0'):\n    read(path, 1 << 16)")
 peek("shared-memory", "for path in glob.glob('/dev/shm/*') + glob.glob('/dev/mqueue/*') + glob.glob('/run/**/*', recursive=True):\n    read(path)\nread('/proc/sysvipc/shm'); read('/proc/sysvipc/msg')")

@@ -207,7 +207,7 @@ def problems_of_the_cells_forged(nb: NotebookNode) -> None:
         cell_of(nb, name).metadata.course = {"problem": "softmax", "defines": ["check_close", "random", "torch"]}
 
 
-@tampered(reason="metadata")
+@tampered(reason="solution cell 'mean' is missing")
 def all_metadata_gone(nb: NotebookNode) -> None:
     """Without names the answers are not known from scratch cells, yet what they define is there to be judged."""
     for cell in nb.cells:
@@ -285,9 +285,17 @@ for name, answer in {
 }.items():
     more = {**FORBIDDEN, "reason": r"torch\.(nn\.functional\.|Tensor\.)?softmax is not allowed"}
     GROUP.wrong(f"forbidden-{name}", answer, "softmax", **more)
-GROUP.wrong("forbidden-in-a-deep-tree", DEEP, "softmax", first="import sys\nsys.setrecursionlimit(10**6)", expected=without("softmax"))
+GROUP.wrong(
+    "forbidden-in-a-deep-tree",
+    DEEP,
+    "softmax",
+    first="import sys\nsys.setrecursionlimit(10**6)",
+    expected=without(*PROBLEMS),
+    reason="nested too deeply",
+)
 GROUP.wrong("names-that-grow-for-ever", WRONG["mean"] + "\nt = torch\nt = t.nn\ndel t")
-GROUP.wrong("a-long-sum", WRONG["mean"] + f"\n_ = {'+'.join(['1'] * 1_500)}")
+LONG = f"{WRONG['mean']}\n_ = {'+'.join(['1'] * 1_500)}"
+GROUP.wrong("a-long-sum", LONG, expected=without(*PROBLEMS), reason="nested too deeply")
 GROUP.wrong("a-long-chain-of-names", "a0 = 1\n" + "".join(f"a{i} = a{i - 1}\n" for i in range(1, 3_000)) + WRONG["mean"])
 CHAIN = "if False:\n" + "".join(f"    a{i + 1} = a{i}\n" for i in range(3_000, -1, -1)) + "    a0 = torch\n"
 GROUP.wrong("a-long-chain-backwards", CHAIN + WRONG["mean"])

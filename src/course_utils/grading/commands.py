@@ -17,7 +17,6 @@ from rich.text import Text
 
 from course_utils import release
 from course_utils.grading import report, sandbox
-from course_utils.grading.feedback import write_feedback
 from course_utils.grading.gradebook import Book
 from course_utils.grading.grader import Task
 from course_utils.grading.intake import from_archive, from_folder
@@ -104,6 +103,8 @@ def give_feedback(name: str, course: Path, db: str, students: Sequence[str], con
     Raises:
         GradebookError: one line.
     """
+    from course_utils.grading.feedback import write_feedback  # it takes a second to import
+
     pages = write_feedback(course, name, list(students) or None, db)
     console.print(f"{len(pages)} pages in {course / 'feedback'}/<student>/{name}", markup=False)
 

@@ -1,7 +1,8 @@
 """Opening nbgrader's database so that it is whole: made in one transaction, refused in one line where it is not ours.
 
 nbgrader makes a gradebook in several commits and calls a bare ``alembic`` between them: where there is none, tables
-without a version are left behind, which its own `nbgrader db upgrade` cannot mend. Here alembic is asked as a library, and all is there or nothing is.
+without a version are left behind, which its own `nbgrader db upgrade` cannot mend. Here alembic is asked as a library,
+and all is there or nothing is.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from alembic.script import ScriptDirectory
 from nbgrader.api import Base, Course, InvalidEntry, MissingEntry

@@ -278,7 +278,7 @@ def _text(value: Any) -> str:
 
 def _name(name: Any) -> str:
     """A name that can stand in a module without standing for something else there."""
-    if not _text(name) or "." in name or hasattr(nn.Module, name) or name.startswith("__") or name in _RESERVED:
+    if not _text(name) or "." in name or name.startswith("__") or name in _RESERVED:
         raise WireError("a name that no parameter or part can have")
     return name
 

@@ -16,8 +16,10 @@ import nbformat
 from nbformat import NotebookNode
 
 MOST_CELLS = 5_000
+MOST_CODE = 300_000  # characters in all code cells; reading them takes a thousand times as many bytes
 LONGEST_SHOWN = 120
 DEEPEST_VALUE = 8  # levels of metadata that are read; ours have three
+MOST_VALUES = 1_000  # in one list or object of metadata
 CELL_TYPES = ("code", "markdown", "raw")
 _LEGAL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -53,9 +55,13 @@ def read_notebook(content: bytes, assignment: str) -> tuple[NotebookNode, list[s
         raise RefusedError("is not a notebook: it has no list of cells")
     if len(cells) > MOST_CELLS:
         raise RefusedError(f"has {len(cells)} cells; at most {MOST_CELLS} are read")
-    metadata = _metadata(document, ("kernelspec", "language_info", "course"), "the notebook", notes)
+    metadata = _metadata(document, ("kernelspec", "course"), "the notebook", notes)
+    if not all(isinstance(metadata.get("kernelspec", {}).get(key), str) for key in ("name", "display_name")):
+        metadata.pop("kernelspec", None)  # nbformat takes none, but not half of one
     _check_assignment(metadata.get("course", {}), assignment, notes)
     read = [found for place, cell in enumerate(cells, start=1) if (found := _cell(cell, f"cell {place}", notes))]
+    if (length := sum(len(cell["source"]) for cell in read if cell["cell_type"] == "code")) > MOST_CODE:
+        raise RefusedError(f"has {length} characters of code; at most {MOST_CODE} are read")
     _number(read, notes)
     return nbformat.from_dict({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": read}), notes
 
@@ -188,15 +194,20 @@ def _metadata(holder: dict[str, Any], keys: tuple[str, ...], where: str, notes: 
     if not isinstance(found.get("nbgrader", {}).get("grade_id", ""), str):
         notes.append(f"the grade_id of {where} is not text: left out")
         del found["nbgrader"]["grade_id"]
+    return found | _tags(metadata)
+
+
+def _tags(metadata: dict[str, Any]) -> dict[str, list[str]]:
     tags = metadata.get("tags")
-    return found | ({"tags": [_valid(tag) for tag in tags if isinstance(tag, str)]} if isinstance(tags, list) else {})
+    legal = [_valid(tag) for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    return {"tags": [tag for tag in dict.fromkeys(legal) if tag and "," not in tag]} if legal else {}
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
     """The value with what cannot be written again replaced by nothing: endless numbers, and what lies too deep."""
     if isinstance(value, str):
         return _valid(value)
-    if isinstance(value, dict | list) and depth >= DEEPEST_VALUE:
+    if isinstance(value, dict | list) and (depth >= DEEPEST_VALUE or len(value) > MOST_VALUES):
         return None
     if isinstance(value, dict):
         return {_valid(name): _plain(item, depth + 1) for name, item in value.items()}

@@ -1,0 +1,201 @@
+"""`course grade` on a whole class: what is graded, what is graded again, and that nothing is lost on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from distributed import LocalCluster
+from support import small_repository, stub, submission
+
+from course_utils import release
+from course_utils.grading.grader import Task
+from course_utils.grading.records import Submission
+from course_utils.grading.schedule import grade_all, workers
+
+NAME = "01-sums"
+COURSE = Path(sys.executable).parent / "course"
+WRONG_MEAN = {"mean": "def mean(numbers):\n    return 0.0"}
+WRONG_SPREAD = {"spread": "def spread(numbers):\n    return 2"}
+KOREAN = '김민준 [2] "o\'b"'
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_repository(tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture(scope="module")
+def made(root: Path) -> release.Released:
+    return release.build(root, NAME)
+
+
+def hand_in(folder: Path, student: str, content: str) -> None:
+    path = folder / "submitted" / student / NAME / f"{NAME}.ipynb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+
+
+def a_class(folder: Path, made: release.Released, size: int) -> Path:
+    """Students who in turn are right, wrong in one problem, wrong in the other, and have written nothing."""
+    answers = [{}, WRONG_MEAN, WRONG_SPREAD, stub(made)]
+    for number in range(size):
+        hand_in(folder, f"s{number:03}", json.dumps(submission(made, answers[number % 4])))
+    return folder
+
+
+def start(root: Path, *words: object) -> subprocess.Popen[str]:
+    command = [str(word) for word in (COURSE, *words)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=root, env={**os.environ, "COLUMNS": "200"}, start_new_session=True, **pipes)
+
+
+def course(root: Path, *words: object) -> tuple[int, str, str]:
+    with start(root, *words) as process:
+        out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def grade(root: Path, folder: Path, *words: object) -> str:
+    status, out, err = course(root, "grade", NAME, "--course", folder, *words)
+    assert (status, err) == (0, ""), err
+    return out
+
+
+def exported(root: Path, folder: Path) -> str:
+    status, out, err = course(root, "report", NAME, "--course", folder, "--format", "csv")
+    assert (status, err) == (0, "")
+    return out
+
+
+def test_a_class_is_graded_and_only_what_changed_is_graded_again(root: Path, made, tmp_path: Path) -> None:
+    a_class(tmp_path, made, 4)
+    hand_in(tmp_path, KOREAN, json.dumps(submission(made, {})))
+    hand_in(tmp_path, "broken", "{")
+    out = grade(root, tmp_path, "--workers", 2)
+    assert "6 to grade, 0 graded before" in out
+    assert "1 pending review" in out
+    table = exported(root, tmp_path)
+    for student, points in (("s000", 100), ("s001", 50), ("s002", 70), ("s003", 0), ("broken", 0)):
+        assert f"\n{NAME},{student},,0,{points},100," in table, table
+    assert '김민준 [2] ""o\'b"""' in table
+    assert "0 to grade, 6 graded before and unchanged" in grade(root, tmp_path)
+    hand_in(tmp_path, "s003", json.dumps(submission(made, {})))
+    hand_in(tmp_path, "broken", json.dumps(submission(made, WRONG_MEAN)))
+    assert "2 to grade, 4 graded before" in grade(root, tmp_path)
+    assert f"\n{NAME},s003,,0,100,100," in exported(root, tmp_path)
+    assert f"\n{NAME},broken,,0,50,100,0,50,no," in exported(root, tmp_path)
+    assert "1 to grade, 0 graded before" in grade(root, tmp_path, "--regrade", "--student", KOREAN)
+    assert course(root, "feedback", NAME, "--course", tmp_path)[0] == 0
+    assert (tmp_path / "feedback" / KOREAN / NAME / f"{NAME}.html").is_file()
+
+
+def session(pid: int) -> set[int]:
+    """The processes of a session, zombies left out."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == pid and fields[0] != "Z":
+            found.add(int(path.parent.name))
+    return found
+
+
+def until_empty(pid: int, seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while session(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_killed_at_ten_moments_it_goes_on_where_it_was(root: Path, made, tmp_path: Path) -> None:
+    """SIGKILL after a random number of lines; the exported grades are those of a run that nobody disturbed."""
+    calm, killed = (a_class(tmp_path / name, made, 50) for name in ("calm", "killed"))
+    grade(root, calm, "--workers", 2)
+    chance = random.Random(20)
+    for _ in range(10):
+        with start(root, "grade", NAME, "--course", killed, "--workers", 2) as process:
+            assert process.stdout is not None
+            for _ in range(chance.randrange(14)):
+                process.stdout.readline()
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+        assert until_empty(process.pid), "processes were left behind"
+    out = grade(root, killed, "--workers", 2)
+    assert " 0 graded before" not in out
+    assert exported(root, killed) == exported(root, calm)
+
+
+def test_one_worker_or_several_one_of_them_killed_give_the_same_grades(root: Path, made, tmp_path: Path) -> None:
+    one, killed = (a_class(tmp_path / name, made, 30) for name in ("one", "killed"))
+    grade(root, one, "--workers", 1)
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+        pids = [worker.process.pid for worker in cluster.workers.values()]
+        process = start(root, "grade", NAME, "--course", killed, "--scheduler", cluster.scheduler_address)
+        with process:
+            assert process.stdout is not None
+            while "s0" not in process.stdout.readline():
+                continue
+            os.kill(pids[0], signal.SIGKILL)
+            process.stdout.read()
+        assert process.returncode == 0
+    assert exported(root, killed) == exported(root, one)
+
+
+def test_many_workers_take_every_submission_once(root: Path, made) -> None:
+    task = Task.of(root, NAME)
+    handed_in = [Submission(f"s{n}", json.dumps(submission(made, {})).encode()) for n in range(23)]
+    with workers(6) as client:
+        found = [(one.student, graded.student) for one, graded in grade_all(client, task, handed_in)]
+    assert sorted(found) == sorted((one.student, one.student) for one in handed_in)
+
+
+# --- what is wrong is said in one line ---
+
+
+def refused(root: Path, *words: object) -> str:
+    status, _, err = course(root, *words)
+    assert status in (1, 2)
+    assert err.startswith("course: ")
+    assert err.count("\n") == 1, err
+    return err
+
+
+def test_without_bubblewrap_it_refuses(root: Path, made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_class(tmp_path, made, 1)
+    monkeypatch.setenv("PATH", str(COURSE.parent))
+    assert "apt-get install bubblewrap" in refused(root, "grade", NAME, "--course", tmp_path)
+    assert not (tmp_path / "autograded").exists()
+    assert "1 graded" in grade(root, tmp_path, "--unsafe")
+    assert ",yes," in exported(root, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("grade", "02-none"), "no assignment '02-none'"),
+        (("grade", NAME, "--course", "nowhere"), "nowhere"),
+        (("grade", NAME, "--archive", "nothing.zip"), "nothing.zip"),
+        (("grade", NAME, "--scheduler", "tcp://127.0.0.1:1"), "no Dask scheduler answers at tcp://127.0.0.1:1"),
+        (("grade", NAME, "--db", "sqlite:////proc/none.db"), "none.db"),
+        (("grade", NAME, "--student", "nobody"), "nobody"),
+        (("grade", NAME, "--workers", "-1"), "workers"),
+        (("report", NAME, "--format", "xls"), "no format 'xls'"),
+        (("feedback", NAME), NAME),
+    ],
+)
+def test_bad_input_is_one_line(root: Path, made, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    a_class(tmp_path, made, 1)
+    folder = () if "--course" in words else ("--course", tmp_path)
+    assert said in refused(root, *words, *folder)
