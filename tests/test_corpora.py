@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
-from corpora import hostile, honest
+from corpora import honest, hostile
 from corpora.assignment import FULL, MARKER, NAME, SOURCE
 from corpora.base import Case
 from corpora.canary import Canary
@@ -20,6 +23,7 @@ from course_utils.grading.grader import Grader, Task
 from course_utils.grading.intake import from_folder
 from course_utils.grading.records import Graded
 
+TEST = "test_a_submission_earns_what_it_deserves"
 CASES = [*hostile.CASES, *honest.CASES]
 NBGRADER = [case for case in CASES if case.nbgrader_accepts]  # what its own command must grade with the same points
 
@@ -47,10 +51,27 @@ def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
 
 
 @pytest.fixture(scope="module")
-def grader(canary: Canary) -> Iterator[Grader]:
-    """The one grader of all cases; when it has graded them, nothing may have changed around it."""
-    with Grader() as one:
-        yield one
+def results(
+    request: pytest.FixtureRequest, canary: Canary, made: release.Released, task: Task, tmp_path_factory: Any
+) -> Iterator[dict[str, Future[Graded]]]:
+    """What grading the selected cases gives, two at a time; after the last, nothing may have changed around them."""
+    cases = [item.callspec.params["case"] for item in request.session.items if item.originalname == TEST]
+    idle: SimpleQueue[Grader] = SimpleQueue()
+
+    def graded(case: Case) -> Graded:
+        course, grader = tmp_path_factory.mktemp("course"), idle.get()
+        try:
+            hand_in(course, case, made, canary)
+            (submission,) = from_folder(course, NAME)
+            return grader.grade(replace(task, limits=case.limits), submission)
+        finally:
+            idle.put(grader)
+
+    with Grader() as one, Grader() as other, ThreadPoolExecutor(2) as pool:
+        idle.put(one)
+        idle.put(other)
+        yield {str(case): pool.submit(graded, case) for case in cases}
+        pool.shutdown(cancel_futures=True)
     assert canary.seen() == canary.before
     assert canary.called() == []
     assert canary.left() == set()
@@ -91,11 +112,9 @@ def put_out(graded: Graded) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_submission_earns_what_it_deserves(
-    grader: Grader, task: Task, made: release.Released, canary: Canary, tmp_path: Path, case: Case
+    results: dict[str, Future[Graded]], made: release.Released, case: Case
 ) -> None:
-    hand_in(tmp_path, case, made, canary)
-    (submission,) = from_folder(tmp_path, NAME)
-    graded = grader.grade(replace(task, limits=case.limits), submission)
+    graded = results[str(case)].result()
     assert earned(graded, made) == case.expected, said(graded)
     assert re.search(case.reason, said(graded)), said(graded)
     assert re.search(case.shows, put_out(graded)), put_out(graded)

@@ -206,6 +206,7 @@ def costs(made: release.Released, solutions: dict[str, str], *others: str, first
         ),
         # a problem's own names
         ({"spread": SPREAD.format("h(numbers)")}, ["from numpy import ptp as h"], {"spread"}, 0),
+        ({"spread": SPREAD.format("h(numbers)")}, ["from numpy import ptp as h\ndef k(h): pass"], {"spread"}, 0),
         ({"mean": MEAN.format("h(numbers)")}, ["from numpy import ptp as h"], set(), 0),
         # magics, and cells that do not run or cannot be read
         ({"mean": MEAN.format("h(numbers)")}, ["%matplotlib inline\nh = math.fsum"], {"mean"}, 0),

@@ -183,6 +183,8 @@ def test_ids_are_unique_and_kept_where_they_can_be() -> None:
     ids = [cell.id for cell in read_notebook(notebook(*cells), NAME)[0].cells]
     assert ids[:2] == ["mean", "cell-003"]
     assert len(set(ids)) == 5
+    ids = [cell.id for cell in read_notebook(notebook(code(id="x" * 64), code(id="x" * 64)), NAME)[0].cells]
+    assert ids == ["x" * 64, "cell-002"]  # a longer one would be illegal
 
 
 def test_of_the_metadata_what_something_reads_is_kept_in_plain_values() -> None:
@@ -696,6 +698,7 @@ def test_zips_are_looked_into_one_level_deep(unpacked: Unpacked) -> None:
     assert found["kim"].refusal == "no notebook was handed in; there is w.zip, w.zip/w.zip"
     assert "w.zip is not a zip that can be read" in found["lee"].refusal
     assert found["park"].notebook == GOOD
+    assert "w.zip is not a zip that can be read" in found["park"].notes
 
 
 def test_an_empty_folder_is_a_submission_without_a_notebook(unpacked: Unpacked) -> None:

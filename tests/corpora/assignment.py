@@ -196,9 +196,7 @@ SOURCE = "\n\n".join(
         visible("mean", MEAN_VISIBLE),
         hidden("mean", "Looks at lists of several lengths, which must stay as they are.", MEAN_HIDDEN),
         "## The softmax\n\n**Write** `softmax(x)`, without torch's own.",
-        solution(
-            "softmax", "softmax", SOFTMAX, "torch.softmax, torch.nn.functional.softmax, torch.Tensor.softmax"
-        ),
+        solution("softmax", "softmax", SOFTMAX, "torch.softmax, torch.nn.functional.softmax, torch.Tensor.softmax"),
         visible("softmax", SOFTMAX_VISIBLE),
         hidden("softmax", "Looks at three axes, a huge score and the gradient.", SOFTMAX_HIDDEN),
         "## Again and again\n\n**Write** `apply(function, x, times)`.",

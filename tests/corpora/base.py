@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corpora.assignment import FULL, RIGHT, WRONG
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
+from corpora.assignment import FULL, RIGHT, WRONG
 from course_utils.grading.isolate import Limits
 from course_utils.notebooks import grade_id
 
@@ -89,11 +89,11 @@ def submission(answers: Mapping[str, str], first: str = "", last: str = "") -> M
     """A submission with these answers and, where given, a cell of the student's before or after all others."""
 
     def make(released: NotebookNode) -> bytes:
-        nb = answered(released, answers)
+        nb = answered(released, {problem: source.strip("\n") for problem, source in answers.items()})
         if first:
-            insert(nb, 0, first)
+            insert(nb, 0, first.strip("\n"))
         if last:
-            insert(nb, len(nb.cells), last)
+            insert(nb, len(nb.cells), last.strip("\n"))
         return written(nb)
 
     return make
@@ -106,9 +106,11 @@ class Group:
     name: str
     cases: list[Case]
 
-    def wrong(self, name: str, source: str, problem: str = "mean", *, first: str = "", last: str = "", **more: Any) -> None:
+    def wrong(
+        self, name: str, source: str, problem: str = "mean", *, first: str = "", last: str = "", **more: Any
+    ) -> None:
         """A case whose answer to one problem is this; that problem deserves nothing, all others everything."""
-        made = submission({problem: source.strip("\n")}, first.strip("\n"), last.strip("\n"))
+        made = submission({problem: source}, first, last)
         self.cases.append(Case(name, self.name, made, **{"expected": without(problem), **more}))
 
     def first(self, name: str, source: str, problem: str = "mean", **more: Any) -> None:

@@ -9,7 +9,12 @@ from pathlib import Path
 from course_utils.grading.sandbox import _tree
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-WATCHED = ("pyproject.toml", "src/course_utils/__init__.py", "src/course_utils/checks.py", "tests/corpora/assignment.py")
+WATCHED = (
+    "pyproject.toml",
+    "src/course_utils/__init__.py",
+    "src/course_utils/checks.py",
+    "tests/corpora/assignment.py",
+)
 
 
 class Canary:
@@ -43,6 +48,7 @@ class Canary:
     def placed(self, content: bytes) -> bytes:
         """A submission in which the places stand that it is to attack."""
         content = content.replace(b"{{CANARY}}", str(self.folder).encode())
+        content = content.replace(b"{{REPOSITORY}}", str(REPOSITORY).encode())
         return content.replace(b"{{PORT}}", str(self.port).encode())
 
     def seen(self) -> dict[str, tuple[int, bytes]]:

@@ -81,13 +81,21 @@ wrong("the-argument", "def mean(numbers):\n    return numbers")
 wrong("value-for-a-function", "mean = 2.5")
 wrong("no-function", "mean = None\ndel mean", reason="mean.*not defined")
 wrong("nan-tensor", "def softmax(x):\n    return x * float('nan')", "softmax", reason="NaN")
-wrong("broadcastable", "def softmax(x):\n    return torch.softmax_ if 0 else (x.exp() / x.exp().sum(-1, keepdim=True))[..., :1]", "softmax")
+wrong(
+    "broadcastable",
+    "def softmax(x):\n    return torch.softmax_ if 0 else (x.exp() / x.exp().sum(-1, keepdim=True))[..., :1]",
+    "softmax",
+)
 wrong("one-number", "def softmax(x):\n    return torch.tensor(float('nan'))", "softmax")
 wrong("truths", "def softmax(x):\n    return torch.ones_like(x, dtype=torch.bool)", "softmax")
 wrong("meta-tensor", "def softmax(x):\n    return torch.empty(x.shape, device='meta')", "softmax")
 wrong("sparse-tensor", "def softmax(x):\n    return torch.zeros(x.shape).to_sparse()", "softmax")
 wrong("list-of-tensors", "def softmax(x):\n    return [row for row in x]", "softmax")
-wrong("quantised", "def softmax(x):\n    return torch.quantize_per_tensor(x.detach().float(), 0.1, 0, torch.qint8)", "softmax")
+wrong(
+    "quantised",
+    "def softmax(x):\n    return torch.quantize_per_tensor(x.detach().float(), 0.1, 0, torch.qint8)",
+    "softmax",
+)
 wrong(
     "input-moved-to-the-answer",
     "def mean(numbers):\n    numbers[:] = [0.0] * len(numbers)\n    return 0.0",
@@ -132,7 +140,11 @@ def apply(function, x, times):
     "apply",
 )
 wrong("callback-returned", "def apply(function, x, times):\n    return function", "apply")
-wrong("callback-equal-to-all", ALL.format(base="(list)") + "def apply(function, x, times):\n    function(All())\n    return All()", "apply")
+wrong(
+    "callback-equal-to-all",
+    ALL.format(base="(list)") + "def apply(function, x, times):\n    function(All())\n    return All()",
+    "apply",
+)
 wrong(
     "callback-with-odd-values",
     """
@@ -148,7 +160,11 @@ def apply(function, x, times):
 )
 wrong("calls-not-made", "def apply(function, x, times):\n    return [x * 2**n for n in range(times + 1)]", "apply")
 wrong("counter-of-all", ALL.format(base="(int)") + "def running():\n    return All()", "running")
-wrong("counter-that-is-shared", "_n = [0]\ndef running():\n    _n[0] = (_n[0] % 3) + 1\n    return lambda: _n[0]", "running")
+wrong(
+    "counter-that-is-shared",
+    "_n = [0]\ndef running():\n    _n[0] = (_n[0] % 3) + 1\n    return lambda: _n[0]",
+    "running",
+)
 wrong(
     "module-that-lies",
     """
@@ -164,18 +180,44 @@ class Scale(nn.Module):
     "scale",
 )
 wrong("module-that-is-one-for-all", "_one = nn.Identity()\ndef Scale(width, start):\n    return _one", "scale")
-wrong("module-that-is-its-class", "class Scale(float):\n    def __new__(cls, width, start):\n        return cls", "scale")
-for kind in ("AssertionError", "SystemExit", "KeyboardInterrupt", "GeneratorExit", "StopIteration", "NotImplementedError"):
-    wrong(f"raises-{kind.lower()}", f"def mean(numbers):\n    raise {kind}('passed 20/20')", reason="passed 20/20|StopIter")
+wrong(
+    "module-that-is-its-class", "class Scale(float):\n    def __new__(cls, width, start):\n        return cls", "scale"
+)
+for kind in (
+    "AssertionError",
+    "SystemExit",
+    "KeyboardInterrupt",
+    "GeneratorExit",
+    "StopIteration",
+    "NotImplementedError",
+):
+    wrong(
+        f"raises-{kind.lower()}",
+        f"def mean(numbers):\n    raise {kind}('passed 20/20')",
+        reason="passed 20/20|StopIter",
+    )
 wrong(
     "exception-that-lies",
-    "class Fine(Exception):\n    def __str__(self): raise SystemExit(0)\n    __mro__ = ()\n"
-    "def mean(numbers):\n    raise Fine()",
+    """
+class Fine(Exception):
+    def __str__(self): raise SystemExit(0)
+    __mro__ = ()
+def mean(numbers):
+    raise Fine()
+""",
 )
 wrong("exception-group", "def mean(numbers):\n    raise BaseExceptionGroup('x', [KeyboardInterrupt()])")
-wrong("prints-passed", WRONG["mean"] + "\nprint('mean-hidden passed\\n20 / 20 points\\nVerdict(passed=True)')", shows="20 / 20 points")
+wrong(
+    "prints-passed",
+    WRONG["mean"] + "\nprint('mean-hidden passed\\n20 / 20 points\\nVerdict(passed=True)')",
+    shows="20 / 20 points",
+)
 wrong(
     "shows-a-page",
-    WRONG["mean"] + "\nfrom IPython.display import HTML, Javascript, display\n"
-    "display(HTML('<script>alert(1)</script>'), Javascript('alert(2)'))\nprint('\\x1b[2J\\x1b]0;owned\\x07')",
+    WRONG["mean"]
+    + r"""
+from IPython.display import HTML, Javascript, display
+display(HTML('<script>alert(1)</script>'), Javascript('alert(2)'))
+print('\x1b[2J\x1b]0;owned\x07')
+""",
 )

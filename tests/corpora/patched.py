@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corpora.assignment import PROBLEMS, WRONG
+from corpora.assignment import PROBLEMS
 from corpora.base import Group, without
 
 GROUP = Group("patched", [])
@@ -55,7 +55,11 @@ first("showtraceback", "get_ipython().showtraceback = lambda *a, **k: print('pas
 first("events", "get_ipython().events.register('post_run_cell', lambda result: setattr(result, 'error_in_exec', None))")
 first("display-hook", "import sys\nsys.displayhook = lambda value: print('20 points')")
 first("history", "get_ipython().history_manager = None\nget_ipython().execution_count = 10**9", **NOTHING)
-first("namespace", "get_ipython().user_ns['__name__'] = 'course_utils.grading.referee'\n__file__ = __builtins__ = {}", expected=without("mean", "apply", "scale"))
+first(
+    "namespace",
+    "get_ipython().user_ns['__name__'] = 'course_utils.grading.referee'\n__file__ = __builtins__ = {}",
+    expected=without("mean", "apply", "scale"),
+)
 
 # --- builtins, torch, the package ---
 for name in ("AssertionError", "Exception", "ValueError"):
@@ -64,22 +68,36 @@ first("builtin-abs", "import builtins\nbuiltins.abs = lambda x: 0\nbuiltins.prin
 first("builtin-import", "import builtins\nbuiltins.__import__ = lambda *a, **k: builtins", **NOTHING)
 first(
     "builtin-isinstance",
-    "import builtins\nold = isinstance\n"
-    "builtins.isinstance = lambda thing, kinds: old(thing, kinds) or getattr(thing, 'is_all', False)",
+    """
+import builtins
+old = isinstance
+builtins.isinstance = lambda thing, kinds: old(thing, kinds) or getattr(thing, 'is_all', False)
+""",
 )
-first("torch-replaced", "import sys, types\nsys.modules['torch'] = types.ModuleType('torch')", expected=without("mean", "scale"))
+first(
+    "torch-replaced",
+    "import sys, types\nsys.modules['torch'] = types.ModuleType('torch')",
+    expected=without("mean", "scale"),
+)
 first("torch-allclose", "import torch\ntorch.allclose = torch.equal = torch.isclose = lambda *a, **k: True")
 first(
     "torch-comparison",
-    "import torch\nyes = lambda self, other: torch.ones_like(self, dtype=torch.bool)\n"
-    "torch.Tensor.__eq__ = torch.Tensor.__le__ = torch.Tensor.__lt__ = yes",
+    """
+import torch
+yes = lambda self, other: torch.ones_like(self, dtype=torch.bool)
+torch.Tensor.__eq__ = torch.Tensor.__le__ = torch.Tensor.__lt__ = yes
+""",
     "softmax",
 )
 first("torch-testing", "import torch\ntorch.testing.assert_close = lambda *a, **k: None")
 first(
     "checks",
-    "import course_utils.checks as c\nc.check_close = c.check_shape = lambda *a, **k: None\n"
-    "c.torch = None\ncheck_close = c.check_close",
+    """
+import course_utils.checks as c
+c.check_close = c.check_shape = lambda *a, **k: None
+c.torch = None
+check_close = c.check_close
+""",
     "softmax",
 )
 first("random-numbers", "import random\nrandom.Random.uniform = lambda self, a, b: 0.0\nrandom.random = lambda: 0.0")
@@ -110,8 +128,10 @@ first(
 import os
 from pathlib import Path
 Path("/tmp/start.py").write_text("raise SystemExit(0)")
-os.environ |= {"PYTHONSTARTUP": "/tmp/start.py", "PYTHONPATH": "/tmp", "LD_PRELOAD": "/tmp/x.so", "BASH_ENV": "/tmp/start.py"}
-for place in (".ipython/profile_default/startup", ".config/matplotlib", ".jupyter", ".local/lib/python3.11/site-packages"):
+os.environ |= {"PYTHONSTARTUP": "/tmp/start.py", "PYTHONPATH": "/tmp"}
+os.environ |= {"LD_PRELOAD": "/tmp/x.so", "BASH_ENV": "/tmp/start.py"}
+site = ".local/lib/python3.11/site-packages"
+for place in (".ipython/profile_default/startup", ".config/matplotlib", ".jupyter", site):
     Path("/home/student", place).mkdir(parents=True, exist_ok=True)
 Path("/home/student/.ipython/profile_default/startup/00.py").write_text("raise SystemExit(0)")
 Path("/home/student/.config/matplotlib/matplotlibrc").write_text("backend: nothing")

@@ -48,7 +48,7 @@ def peek(name: str, look: str, reason: str = "", shows: str = r"looked in \d+ pl
 peek(
     "course-files",
     """
-for root in ("/work", "/root", "/home", "/tmp", "/srv", "/opt", "/mnt", "/var", "/run", "{{CANARY}}", os.getcwd(), ".."):
+for root in ("{{REPOSITORY}}", "{{CANARY}}", "/root", "/home", "/tmp", "/srv", "/opt", "/mnt", "/var", "/run", ".."):
     for folder, folders, names in os.walk(root):
         folders[:] = [each for each in folders if each not in ("site-packages", "lib", "proc", "share")]
         for name in names[:200]:
@@ -65,9 +65,30 @@ for name in ("solutions/01-corpus/01-corpus.md", "_build/source/01-corpus/01-cor
         read(os.path.join(folder, name))
 """,
 )
-peek("package", "import course_utils\nfor path in glob.glob(course_utils.__path__[0] + '/../**/*', recursive=True):\n    read(path)")
-peek("history", "shell = get_ipython()\nfor thing in (shell.user_ns.get('In'), shell.user_ns.get('Out'), shell.user_ns, shell.__dict__):\n    search(repr(thing), 'history')")
-peek("history-on-disk", "LOOKED.append('history')\nfor item in get_ipython().history_manager.search('*'):\n    search(repr(item), 'history')")
+peek(
+    "package",
+    """
+import course_utils
+for path in glob.glob(course_utils.__path__[0] + '/../**/*', recursive=True):
+    read(path)
+""",
+)
+peek(
+    "history",
+    """
+shell = get_ipython()
+for thing in (shell.user_ns.get('In'), shell.user_ns.get('Out'), shell.user_ns, shell.__dict__):
+    search(repr(thing), 'history')
+""",
+)
+peek(
+    "history-on-disk",
+    """
+LOOKED.append('history')
+for item in get_ipython().history_manager.search('*'):
+    search(repr(item), 'history')
+""",
+)
 peek(
     "frames",
     """
@@ -89,15 +110,45 @@ peek(
 for thing in gc.get_objects():
     if type(thing) in (dict, list, tuple, set):
         try:
-            search(repr(thing)[:100_000], "gc") if len(thing) < 200 and thing is not FOUND and thing is not LOOKED else None
+            if len(thing) < 200 and thing is not FOUND and thing is not LOOKED:
+                search(repr(thing)[:100_000], "gc")
         except BaseException:
             pass
 """,
 )
-peek("modules", "for name, module in list(sys.modules.items()):\n    search(list(getattr(module, '__dict__', {})), name)\nimport linecache\nsearch(repr(linecache.cache)[:10**6], 'linecache')")
-peek("environment", "search(repr(os.environ), 'environ')\nfor path in glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/[0-9]*/cmdline'):\n    read(path)")
-peek("parent-process", "for number in (1, os.getppid(), 0, 3, 4, 5):\n    for name in ('environ', 'cmdline', 'maps', 'mem', 'stack', 'syscall', 'cwd', 'auxv', 'fd/0', 'fd/3'):\n        read(f'/proc/{number}/{name}')")
-peek("root-of-the-parent", "for number in (1, os.getppid()):\n    for path in ('root/etc/passwd', 'root/work/main/pyproject.toml', 'cwd/pyproject.toml', 'root{{CANARY}}/gradebook.db'):\n        read(f'/proc/{number}/{path}')")
+peek(
+    "modules",
+    """
+for name, module in list(sys.modules.items()):
+    search(list(getattr(module, '__dict__', {})), name)
+import linecache
+search(repr(linecache.cache)[:10**6], 'linecache')
+""",
+)
+peek(
+    "environment",
+    """
+search(repr(os.environ), 'environ')
+for path in glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/[0-9]*/cmdline'):
+    read(path)
+""",
+)
+peek(
+    "parent-process",
+    """
+for number in (1, os.getppid(), 0, 3, 4, 5):
+    for name in ('environ', 'cmdline', 'maps', 'mem', 'stack', 'syscall', 'cwd', 'auxv', 'fd/0', 'fd/3'):
+        read(f'/proc/{number}/{name}')
+""",
+)
+peek(
+    "root-of-the-parent",
+    """
+for number in (1, os.getppid()):
+    for path in ('root/etc/passwd', 'root{{REPOSITORY}}/pyproject.toml', 'root{{CANARY}}/gradebook.db'):
+        read(f'/proc/{number}/{path}')
+""",
+)
 peek(
     "own-memory",
     """
@@ -171,7 +222,14 @@ LOOKED.append(libc.process_vm_readv(1, ctypes.byref(local), 1, ctypes.byref(remo
 search(buffer.raw, "memory of the parent")
 """,
 )
-peek("main-module", "import __main__\nfor name in ('__main__', 'course_utils.grading.warm', 'course_utils.grading.split', 'course_utils.grading.referee'):\n    search(repr(vars(sys.modules.get(name, __main__)))[:10**6], name)")
+peek(
+    "main-module",
+    """
+import __main__
+for name in ('__main__', 'course_utils.grading.warm', 'course_utils.grading.split', 'course_utils.grading.referee'):
+    search(repr(vars(sys.modules.get(name, __main__)))[:10**6], name)
+""",
+)
 peek(
     "the-peer",
     """
@@ -191,10 +249,41 @@ for number in range(3):
     reason="a handle that was never given",
     shows="",
 )
-peek("devices", "for path in ('/dev/kmsg', '/dev/mem', '/proc/kcore', '/proc/kallsyms', '/proc/sched_debug', '/dev/fuse', '/dev/tty', '/dev/pts/0'):\n    read(path, 1 << 16)")
-peek("shared-memory", "for path in glob.glob('/dev/shm/*') + glob.glob('/dev/mqueue/*') + glob.glob('/run/**/*', recursive=True):\n    read(path)\nread('/proc/sysvipc/shm'); read('/proc/sysvipc/msg')")
-peek("mounts", "for path in ('/proc/self/mountinfo', '/proc/mounts', '/proc/self/cgroup', '/etc/passwd', '/etc/hostname', '/proc/version'):\n    read(path)")
-peek("links", "for target in ('{{CANARY}}/gradebook.db', '/work/main/pyproject.toml', '/proc/1/root/etc/passwd'):\n    name = f'link-{len(LOOKED)}'\n    os.symlink(target, name)\n    read(name)\n    try:\n        os.link(target, name + '-hard')\n    except OSError:\n        pass")
+peek(
+    "devices",
+    """
+for path in ('/dev/kmsg', '/dev/mem', '/proc/kcore', '/proc/kallsyms', '/dev/fuse', '/dev/tty', '/dev/pts/0'):
+    read(path, 1 << 16)
+""",
+)
+peek(
+    "shared-memory",
+    """
+for path in glob.glob('/dev/shm/*') + glob.glob('/dev/mqueue/*') + glob.glob('/run/**/*', recursive=True):
+    read(path)
+read('/proc/sysvipc/shm'); read('/proc/sysvipc/msg')
+""",
+)
+peek(
+    "mounts",
+    """
+for path in ('/proc/self/mountinfo', '/proc/mounts', '/proc/self/cgroup', '/etc/passwd', '/etc/hostname'):
+    read(path)
+""",
+)
+peek(
+    "links",
+    """
+for target in ('{{CANARY}}/gradebook.db', '{{REPOSITORY}}/pyproject.toml', '/proc/1/root/etc/passwd'):
+    name = f'link-{len(LOOKED)}'
+    os.symlink(target, name)
+    read(name)
+    try:
+        os.link(target, name + '-hard')
+    except OSError:
+        pass
+""",
+)
 
 GROUP.wrong(
     "callback-inside-out",
@@ -205,7 +294,8 @@ def apply(function, x, times):
     for depth in range(4):
         for thing in list(seen):
             search(repr(thing), "callback")
-            seen += [getattr(thing, name, None) for name in ("__closure__", "__globals__", "__code__", "__self__", "_call")]
+            names = ("__closure__", "__globals__", "__code__", "__self__", "_call")
+            seen += [getattr(thing, name, None) for name in names]
     for odd in ((), (1, 2, 3), (NEEDLE,), ({NEEDLE: 1},)):
         try:
             search(repr(function(*odd)), "callback")

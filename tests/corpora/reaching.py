@@ -21,19 +21,110 @@ def reach(name: str, source: str, shows: str = r"tried (?!.*got through)") -> No
     GROUP.first(name, f"{TRY}{source.strip()}\nprint('tried', '; '.join(DONE))", shows=shows)
 
 
-reach("tcp", "for host in ('127.0.0.1', 'localhost', '::1', '1.1.1.1', 'example.com'):\n    attempt(host, lambda: socket.create_connection((host, {{PORT}}), 1))")
-reach("udp", "one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nattempt('udp', lambda: one.sendto(b'x', ('127.0.0.1', {{PORT}})))")
-reach("names", "for host in ('example.com', 'localhost.localdomain', 'metadata.google.internal'):\n    attempt(host, lambda: socket.getaddrinfo(host, 80))")
-reach("metadata", "import urllib.request\nattempt('metadata', lambda: urllib.request.urlopen('http://169.254.169.254/latest', timeout=1).read())")
-reach("abstract-sockets", "one = socket.socket(socket.AF_UNIX)\nfor name in ('\\0course-corpora-{{PORT}}', '\\0/tmp/.X11-unix/X0', '/run/docker.sock', '/var/run/dbus/system_bus_socket'):\n    attempt(repr(name), lambda: one.connect(name))")
-reach("families", "for family in (socket.AF_NETLINK, socket.AF_PACKET, socket.AF_VSOCK, socket.AF_ALG, 31):\n    attempt(family, lambda: socket.socket(family, socket.SOCK_RAW))")
-reach("listening", "one = socket.socket()\none.settimeout(0.1)\none.bind(('127.0.0.1', {{PORT}})); one.listen()\nattempt('accept', one.accept)")
-reach("pip", "import sys\nattempt('pip', lambda: subprocess.run([sys.executable, '-m', 'pip', 'install', '--no-input', '--timeout=1', '--retries=0', 'tqdm'], check=True, capture_output=True, timeout=60))")
-reach("programs", "for words in (['curl', '-m1', 'http://127.0.0.1:{{PORT}}'], ['wget', '-T1', 'http://127.0.0.1:{{PORT}}'], ['bash', '-c', 'echo > /dev/tcp/127.0.0.1/{{PORT}}'], ['sudo', '-n', 'id'], ['su', '-c', 'id']):\n    attempt(words[0], lambda: subprocess.run(words, check=True, capture_output=True, timeout=10, stdin=subprocess.DEVNULL))")
-reach("writing-files", "import sys, course_utils\nfor place in ('{{CANARY}}', '{{CANARY}}/submitted', '/', '/etc', '/usr/lib', '/usr/bin', '/root', '/var/tmp', '/run', sys.prefix, course_utils.__path__[0], course_utils.__path__[0] + '/grading', '/proc/1', '/sys', '/dev'):\n    attempt(place, lambda: open(place + '/corpora', 'w'))")
-reach("writing-known-files", "import course_utils\nfor place in ('{{CANARY}}/gradebook.db', '{{CANARY}}/submitted/other/01-corpus/01-corpus.ipynb', course_utils.__file__, '/etc/passwd', '/usr/bin/env', '/proc/sys/kernel/core_pattern', '/proc/1/oom_score_adj', '/proc/sysrq-trigger', '/proc/1/mem'):\n    attempt(place, lambda: open(place, 'ab'))\n    attempt('link ' + place, lambda: os.link(place, 'hard'))\n    attempt('chmod ' + place, lambda: os.chmod(place, 0o777))")
-reach("deleting", "for place in ('{{CANARY}}/gradebook.db', '/usr/bin/env', '/etc'):\n    attempt(place, lambda: os.remove(place))\n    attempt('rename ' + place, lambda: os.rename(place, place + '-old'))")
-reach("making-the-folders-itself", "attempt('home', lambda: os.makedirs('{{CANARY}}/submitted/me'))\nattempt('mnt', lambda: os.makedirs('/mnt/x'))", shows="tried")
+reach(
+    "tcp",
+    """
+for host in ('127.0.0.1', 'localhost', '::1', '1.1.1.1', 'example.com'):
+    attempt(host, lambda: socket.create_connection((host, {{PORT}}), 1))
+""",
+)
+reach(
+    "udp",
+    """
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+attempt('udp', lambda: one.sendto(b'x', ('127.0.0.1', {{PORT}})))
+""",
+)
+reach(
+    "names",
+    """
+for host in ('example.com', 'localhost.localdomain', 'metadata.google.internal'):
+    attempt(host, lambda: socket.getaddrinfo(host, 80))
+""",
+)
+reach(
+    "metadata",
+    """
+import urllib.request
+attempt('metadata', lambda: urllib.request.urlopen('http://169.254.169.254/latest', timeout=1).read())
+""",
+)
+reach(
+    "abstract-sockets",
+    r"""
+one = socket.socket(socket.AF_UNIX)
+for name in ('\0course-corpora-{{PORT}}', '\0/tmp/.X11-unix/X0', '/run/docker.sock', '/var/run/dbus/system_bus_socket'):
+    attempt(repr(name), lambda: one.connect(name))
+""",
+)
+reach(
+    "families",
+    """
+for family in (socket.AF_NETLINK, socket.AF_PACKET, socket.AF_VSOCK, socket.AF_ALG, 31):
+    attempt(family, lambda: socket.socket(family, socket.SOCK_RAW))
+""",
+)
+reach(
+    "listening",
+    """
+one = socket.socket()
+one.settimeout(0.1)
+one.bind(('127.0.0.1', {{PORT}})); one.listen()
+attempt('accept', one.accept)
+""",
+)
+reach(
+    "pip",
+    """
+import sys
+words = [sys.executable, '-m', 'pip', 'install', '--no-input', '--timeout=1', '--retries=0', 'tqdm']
+attempt('pip', lambda: subprocess.run(words, check=True, capture_output=True, timeout=60))
+""",
+)
+reach(
+    "programs",
+    """
+page = 'http://127.0.0.1:{{PORT}}'
+for words in (['curl', '-m1', page], ['wget', '-T1', page], ['bash', '-c', 'echo > /dev/tcp/127.0.0.1/{{PORT}}'],
+              ['sudo', '-n', 'id'], ['su', '-c', 'id']):
+    attempt(words[0], lambda: subprocess.run(words, check=True, capture_output=True, timeout=10, stdin=-3))
+""",
+)
+reach(
+    "writing-files",
+    """
+import sys, course_utils
+package = course_utils.__path__[0]
+for place in ('{{CANARY}}', '{{CANARY}}/submitted', '/', '/etc', '/usr/lib', '/usr/bin', '/root', '/var/tmp', '/run',
+              sys.prefix, package, package + '/grading', '/proc/1', '/sys', '/dev'):
+    attempt(place, lambda: open(place + '/corpora', 'w'))
+""",
+)
+reach(
+    "writing-known-files",
+    """
+import course_utils
+for place in ('{{CANARY}}/gradebook.db', '{{CANARY}}/submitted/other/01-corpus/01-corpus.ipynb', course_utils.__file__,
+              '/etc/passwd', '/usr/bin/env', '/proc/sys/kernel/core_pattern', '/proc/1/oom_score_adj',
+              '/proc/sysrq-trigger', '/proc/1/mem'):
+    attempt(place, lambda: open(place, 'ab'))
+    attempt('link ' + place, lambda: os.link(place, 'hard'))
+    attempt('chmod ' + place, lambda: os.chmod(place, 0o777))
+""",
+)
+reach(
+    "deleting",
+    """
+for place in ('{{CANARY}}/gradebook.db', '/usr/bin/env', '/etc'):
+    attempt(place, lambda: os.remove(place))
+    attempt('rename ' + place, lambda: os.rename(place, place + '-old'))
+""",
+)
+reach(
+    "making-the-folders-itself",
+    "attempt('home', lambda: os.makedirs('{{CANARY}}/submitted/me'))\nattempt('mnt', lambda: os.makedirs('/mnt/x'))",
+    shows="tried",
+)
 reach(
     "privileges",
     """
@@ -45,7 +136,8 @@ def refused(name, *arguments):
 for name, *arguments in (("unshare", 0x10000000), ("unshare", 0x20000), ("unshare", 0x40000000), ("setns", 3, 0),
                          ("mount", b"x", b"/tmp", b"tmpfs", 0, None), ("umount2", b"/proc", 2), ("chroot", b"/tmp"),
                          ("pivot_root", b"/tmp", b"/tmp"), ("sethostname", b"x", 1), ("swapon", b"x", 0), ("setuid", 0),
-                         ("setgid", 0), ("iopl", 3), ("reboot", 0), ("syscall", 319, b"x", 0), ("syscall", 321, 0, 0, 0),
+                         ("setgid", 0), ("iopl", 3), ("reboot", 0),
+                         ("syscall", 319, b"x", 0), ("syscall", 321, 0, 0, 0),
                          ("syscall", 425, 8, 0), ("syscall", 323, 0), ("syscall", 248, b"user", b"x", b"x", 1, -3),
                          ("syscall", 272, 0x10000000), ("syscall", 246, 0, 0, 0, 0), ("acct", b"/tmp/x")):
     attempt(name, lambda: refused(name, *arguments))
@@ -59,19 +151,56 @@ reach(
     "other-processes",
     """
 import signal
-attempt("parent", lambda: [os.kill(os.getppid(), number) for number in (9, 15, 19)] and open(f"/proc/{os.getppid()}/mem", "rb"))
+for number in (9, 15, 19):
+    os.kill(os.getppid(), number)
+attempt("parent", lambda: open(f"/proc/{os.getppid()}/mem", "rb"))
 for number in [*range(3, 5000), -5, 2**22 - 1]:
     if number != os.getpid() and os.path.exists(f"/proc/{number}"):
         DONE.append(f"{number}: got through")
 attempt("group 1", lambda: os.killpg(1, 0) or os.kill(2**22, 9))
 """,
 )
-reach("terminal", "import fcntl, termios\nfor number in (0, 1, 2):\n    attempt(number, lambda: fcntl.ioctl(number, termios.TIOCSTI, b'x'))\nattempt('tty', lambda: open('/dev/tty', 'w'))")
-reach("limits-raised", "import resource\nfor kind in (resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):\n    attempt(kind, lambda: resource.setrlimit(kind, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)))")
+reach(
+    "terminal",
+    """
+import fcntl, termios
+for number in (0, 1, 2):
+    attempt(number, lambda: fcntl.ioctl(number, termios.TIOCSTI, b'x'))
+attempt('tty', lambda: open('/dev/tty', 'w'))
+""",
+)
+reach(
+    "limits-raised",
+    """
+import resource
+for name in ('CPU', 'AS', 'NPROC', 'NOFILE', 'FSIZE', 'CORE'):
+    kind = getattr(resource, 'RLIMIT_' + name)
+    attempt(kind, lambda: resource.setrlimit(kind, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)))
+""",
+)
 GROUP.wrong(
     "descriptor-smuggled",
-    "import os, socket\npair = socket.socketpair()\ndef mean(numbers):\n"
-    "    socket.send_fds(socket.socket(fileno=os.dup(3)), [b'\\0'], [pair[0].fileno()])\n    return 0.0",
+    r"""
+import os, socket
+pair = socket.socketpair()
+def mean(numbers):
+    socket.send_fds(socket.socket(fileno=os.dup(3)), [b'\0'], [pair[0].fileno()])
+    return 0.0
+""",
 )
-reach("left-for-the-next", "for place in ('/tmp', '/dev/shm', '.', '/run/submission', '/var/tmp'):\n    try:\n        open(place + '/left-by-corpora', 'w').write('x')\n    except OSError: pass")
-reach("found-from-the-one-before", "for place in ('/tmp', '/dev/shm', '.', '/run/submission', '/var/tmp'):\n    attempt(place, lambda: open(place + '/left-by-corpora'))")
+reach(
+    "left-for-the-next",
+    """
+for place in ('/tmp', '/dev/shm', '.', '/run/submission', '/var/tmp'):
+    try:
+        open(place + '/left-by-corpora', 'w').write('x')
+    except OSError: pass
+""",
+)
+reach(
+    "found-from-the-one-before",
+    """
+for place in ('/tmp', '/dev/shm', '.', '/run/submission', '/var/tmp'):
+    attempt(place, lambda: open(place + '/left-by-corpora'))
+""",
+)

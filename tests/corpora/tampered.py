@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from corpora.assignment import PROBLEMS, WRONG
-from corpora.base import Case, Group, answered, cell_of, insert, without, written
 from nbformat import NotebookNode
 
+from corpora.assignment import PROBLEMS, WRONG
+from corpora.base import Case, Group, answered, cell_of, insert, without, written
 from course_utils.notebooks import checksum, grade_id, is_test
 
 GROUP = Group("tampered", [])
@@ -261,7 +261,9 @@ def claimed(released: NotebookNode) -> bytes:
     """The forbidden call stands in a helper that claims to be the instructor's."""
     nb = answered(released, {"softmax": "softmax = helper"})
     role = {"grade": True, "points": 0, "locked": True, "solution": False, "task": False, "schema_version": 3}
-    insert(nb, 1, "import torch\n" + SHORT.replace("softmax(x):", "helper(x):"), nbgrader={**role, "grade_id": "helper"})
+    insert(
+        nb, 1, "import torch\n" + SHORT.replace("softmax(x):", "helper(x):"), nbgrader={**role, "grade_id": "helper"}
+    )
     return written(nb)
 
 
@@ -296,7 +298,9 @@ GROUP.wrong(
 GROUP.wrong("names-that-grow-for-ever", WRONG["mean"] + "\nt = torch\nt = t.nn\ndel t")
 LONG = f"{WRONG['mean']}\n_ = {'+'.join(['1'] * 1_500)}"
 GROUP.wrong("a-long-sum", LONG, expected=without(*PROBLEMS), reason="nested too deeply")
-GROUP.wrong("a-long-chain-of-names", "a0 = 1\n" + "".join(f"a{i} = a{i - 1}\n" for i in range(1, 3_000)) + WRONG["mean"])
+GROUP.wrong(
+    "a-long-chain-of-names", "a0 = 1\n" + "".join(f"a{i} = a{i - 1}\n" for i in range(1, 3_000)) + WRONG["mean"]
+)
 CHAIN = "if False:\n" + "".join(f"    a{i + 1} = a{i}\n" for i in range(3_000, -1, -1)) + "    a0 = torch\n"
 GROUP.wrong("a-long-chain-backwards", CHAIN + WRONG["mean"])
 GROUP.wrong(

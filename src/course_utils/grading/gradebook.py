@@ -30,6 +30,7 @@ from nbgrader.api import (
     Grade,
     Gradebook,
     GradeCell,
+    Notebook,
     SolutionCell,
     SubmittedAssignment,
     SubmittedNotebook,
@@ -38,7 +39,7 @@ from nbgrader.api import (
 from nbgrader.preprocessors import ClearSolutions, ComputeChecksums, SaveCells
 from nbgrader.utils import parse_utc
 from sqlalchemy import Engine, Row, Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, with_polymorphic
 
 from course_utils.grading.database import COURSE, GRADINGS, GradebookError, in_one_line, open_engine
 from course_utils.grading.records import Graded
@@ -146,7 +147,8 @@ class Book:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[_Within]:
         with in_one_line(self.engine), self.engine.begin() as connection:
-            session = Session(connection, join_transaction_mode="rollback_only")  # its commit only flushes
+            # Its commit only flushes; what was read stays read, since nobody else writes meanwhile.
+            session = Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False)
             with contextlib.closing(session):
                 yield _Within(session)
                 session.flush()
@@ -215,6 +217,12 @@ class Book:
         """
         _check_names(graded)
         with self._transaction() as gradebook:
+            held = gradebook.db.scalars(
+                select(with_polymorphic(BaseCell, "*"))
+                .join(Notebook)
+                .join(Assignment)
+                .where(Assignment.name == graded.assignment)
+            ).all()
             cells = _cells(gradebook, graded.assignment)
             _check_verdicts(graded, cells)
             with _files_in_one_line():
@@ -224,9 +232,11 @@ class Book:
                 submission = gradebook.update_or_create_submission(graded.assignment, graded.student)
             submission.timestamp = _moment(timestamp)
             notebook = gradebook.find_submission_notebook(graded.assignment, graded.assignment, graded.student)
-            _set_grades(notebook, cells, graded, _earlier(gradebook.db, graded))
-            _set_comments(notebook, cells, graded)
+            with gradebook.db.no_autoflush:  # else each cell would be written and asked for by itself
+                _set_grades(notebook, cells, graded, _earlier(gradebook.db, graded))
+                _set_comments(notebook, cells, graded)
             _keep_record(gradebook.db, graded, fingerprint)
+            del held  # as long as it is there, SQLAlchemy takes the cells from memory
 
     def scores(self, name: str) -> list[Score]:
         """Every submission of an assignment as nbgrader's tables have it, in the order of the students' ids."""

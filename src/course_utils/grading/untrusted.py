@@ -123,9 +123,6 @@ def _current(document: dict[str, Any], notes: list[str]) -> dict[str, Any]:
 
 def _upgraded(document: dict[str, Any]) -> dict[str, Any]:
     try:
-        for sheet in document.get("worksheets", []):
-            for cell in sheet["cells"]:
-                cell["outputs"] = []  # they are dropped anyway, and old ones are where an upgrade stumbles
         return dict(nbformat.convert(nbformat.reader.reads(json.dumps(document)), 4))
     except Exception as error:  # nbformat raises whatever its steps happen to meet
         raise RefusedError(f"is in an old format and cannot be upgraded: {type(error).__name__}") from error
