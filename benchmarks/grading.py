@@ -190,10 +190,9 @@ def where_time_goes(folder: Path, made: release.Released, size: int) -> dict[str
 
     watched = [
         (Warm, "fork", "fork and isolate"),
-        (grading._Attempts, "_follow", "run the cells and the tests"),
+        (grading._Attempts, "_follow", "forbidden names, cells, tests"),
         (Warm, "end", "end the processes"),
         (grading, "read_notebook", "read the notebook"),
-        (grading, "forbidden_by_problem", "look for forbidden names"),
         (grading, "integrity_notes", "compare with the release"),
         (grading, "autograded", "write the autograded notebook"),
         (Book, "write", "gradebook and files"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import random
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,20 +14,11 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
-from support import (
-    ROOT,
-    Answer,
-    graded,
-    load_answers,
-    points,
-    run_in_process,
-    stub,
-    submission,
-)
+from support import ROOT, Answer, graded, load_answers, points, reads, run_in_process, stub, submission
 
 from course_utils import release
+from course_utils.grading.forbidden import forbidden_by_problem
 from course_utils.notebooks import course_of
-from course_utils.selfcheck import forbidden_in
 
 NAMES = release.assignments(ROOT)
 ANSWERS = [(name, answer) for name in NAMES for answer in load_answers(name)]
@@ -100,13 +91,18 @@ def _lost_points(name: str, lost: frozenset[str]) -> dict[str, float]:
 
 @pytest.mark.parametrize(("name", "answer"), ANSWERS, ids=str)
 def test_forbidden_names_are_found_where_they_are_and_nowhere_else(name: str, answer: Answer) -> None:
-    found = forbidden_in(submission(built(name), answer.cells))
-    assert bool(found) == (answer.enforced_by == "grader"), found
+    made = built(name)
+    costing, elsewhere = forbidden_by_problem(reads(made.instructor), submission(made, answer.cells))
+    lost = {
+        cell for problem in made.problems if problem.name in costing for cell in [*problem.visible, *problem.hidden]
+    }
+    assert lost == (answer.fails if answer.enforced_by == "grader" else set())
+    assert elsewhere == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_reference_uses_nothing_forbidden_and_earns_all(name: str) -> None:
-    assert not forbidden_in(submission(built(name), {}))
+    assert forbidden_by_problem(reads(built(name).instructor), submission(built(name), {})) == ({}, [])
     assert not any(lost_cells(name, {}, seed) for seed in SEEDS)
 
 

@@ -168,8 +168,6 @@ def check(
 def _show(console: Console, report: Report) -> None:
     """Print the table, then what is not in it: warnings and the summary."""
     console.print(_table(report))
-    for finding in report.forbidden:
-        console.print(f"Forbidden: {finding.name} in {finding.cell}, line {finding.line}", markup=False, style="red")
     for warning in report.warnings:
         console.print(f"Note: {warning}", markup=False, style="yellow")
     earned = sum(result.earned for result in report.results)

@@ -17,7 +17,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils import notebooks
-from course_utils.grading.forbidden import Finding, forbidden_calls
+from course_utils.grading.forbidden import Finding, forbidden_by_problem
 from course_utils.notebooks import Problem, grade_id, is_locked, is_solution, is_test, labelled, nbgrader_of
 
 NOT_WRITTEN = "not written yet"
@@ -45,7 +45,7 @@ class Result:
         hidden_words: what the hidden tests look at, as the notebook says it.
         status: "passes", "fails", "not written yet", "missing" or "forbidden call".
         message: what is wrong, in the student's terms; empty when nothing is.
-        forbidden: forbidden names found in this problem's cells.
+        forbidden: forbidden names in the cells that this problem's answer uses.
     """
 
     name: str
@@ -61,18 +61,17 @@ class Result:
 
 @dataclass
 class Report:
-    """The self-check of a notebook: results in order, forbidden names in cells of no problem, and warnings."""
+    """The self-check of a notebook: results in order, and warnings."""
 
     assignment: str
     title: str
     results: list[Result]
-    forbidden: list[Finding]
     warnings: list[str]
 
     @property
     def passed(self) -> bool:
-        """Whether every visible test passes and nothing forbidden was found."""
-        return not self.forbidden and all(result.status == "passes" for result in self.results)
+        """Whether every visible test passes and no answer uses a forbidden name."""
+        return all(result.status == "passes" for result in self.results)
 
 
 def check(path: Path, timeout: int = notebooks.CELL_TIMEOUT) -> Report:
@@ -96,11 +95,10 @@ def check(path: Path, timeout: int = notebooks.CELL_TIMEOUT) -> Report:
     except notebooks.KernelError as error:
         raise CheckError(f"{path}: {error}") from error
     course = nb.metadata["course"]
-    found = forbidden_in(nb)
-    results = [_result(problem, nb, found) for problem in _expected(nb)]
-    elsewhere = [finding for finding in found if all(finding not in result.forbidden for result in results)]
-    warnings = [*_version_warnings(course), *changed, *_duplicates(nb), *_stopped(nb, results)]
-    return Report(course["assignment"], course.get("title", ""), results, elsewhere, warnings)
+    costing, elsewhere = forbidden_by_problem(nb, nb)
+    results = [_result(problem, nb, costing.get(problem.name, [])) for problem in _expected(nb)]
+    warnings = [*_version_warnings(course), *changed, *_duplicates(nb), *_unused(elsewhere), *_stopped(nb, results)]
+    return Report(course["assignment"], course.get("title", ""), results, warnings)
 
 
 def read(path: Path) -> NotebookNode:
@@ -132,10 +130,9 @@ def _expected(nb: NotebookNode) -> list[Problem]:
 # --- one problem ------------------------------------------------------------------------------------------------
 
 
-def _result(problem: Problem, nb: NotebookNode, found: Sequence[Finding]) -> Result:
+def _result(problem: Problem, nb: NotebookNode, forbidden: list[Finding]) -> Result:
     cells = {grade_id(cell): cell for cell in reversed(nb.cells) if grade_id(cell)}
     passing = [name for name in problem.visible if name in cells and _ran(cells[name])]
-    forbidden = [finding for finding in found if finding.cell in {f"cell '{name}'" for name in problem.solutions}]
     status, message = _verdict(problem, cells, passing, nb)
     if forbidden and status == "passes":
         status = "forbidden call"
@@ -210,18 +207,11 @@ def _words(cell: NotebookNode) -> str:
 # --- the whole notebook -----------------------------------------------------------------------------------------
 
 
-def forbidden_in(nb: NotebookNode) -> list[Finding]:
-    """The forbidden names in the student's cells: those of the assignment anywhere, a problem's own in its cell."""
-    code = {where: cell for where, cell in labelled(nb) if cell.cell_type == "code"}
-    own = {where: cell.source for where, cell in code.items() if not is_locked(cell)}
-    given = [cell.source for cell in code.values() if is_locked(cell)]
-    found = set(forbidden_calls(own, nb.metadata["course"].get("forbidden") or [], given=given))
-    for where in own:
-        names = notebooks.course_of(code[where]).get("forbidden") or []
-        others = [cell.source for label, cell in code.items() if label != where]
-        found |= set(forbidden_calls({where: own[where]}, names, given=others))
-    order = list(own)
-    return sorted(found, key=lambda finding: (order.index(finding.cell), finding.line, finding.name))
+def _unused(elsewhere: Sequence[Finding]) -> list[str]:
+    return [
+        f"{finding.name} in {finding.cell}, line {finding.line}: forbidden in answers, and no answer uses that cell"
+        for finding in elsewhere
+    ]
 
 
 def _version_warnings(course: dict[str, Any]) -> list[str]:

@@ -151,6 +151,12 @@ _one, _other = Scale(5, 2.0), Scale(5, -1.0)
 check_close(_one(_x), 2 * _x, "the first of two modules")
 check_close(_other(_x), -_x, "the second of two modules")
 check_close(_one(_x[:1]), 2 * _x[:1], "a single row")
+assert [_name for _name, _ in _one.named_parameters()] == ["factor"], "one parameter: `factor`"
+_factor = torch.randn(5, generator=_generator)
+_other.load_state_dict({"factor": _factor})
+check_close(_other(_x), _x * _factor, "the module with other factors")
+_other(_x).sum().backward()
+check_close(dict(_other.named_parameters())["factor"].grad, _x.sum(0), "the gradient of `factor`")
 """
 RUNNING = '''
 def running():
@@ -206,7 +212,7 @@ SOURCE = "\n\n".join(
         "## A scale\n\n**Write** the module `Scale(width, start)`.",
         solution("scale", "Scale", SCALE),
         visible("scale", SCALE_VISIBLE),
-        hidden("scale", "Looks at two modules at once.", SCALE_HIDDEN),
+        hidden("scale", "Looks at two modules at once, at other factors and their gradient.", SCALE_HIDDEN),
         "## Counting\n\n**Write** `running()`.",
         solution("running", "running", RUNNING),
         visible("running", RUNNING_VISIBLE),

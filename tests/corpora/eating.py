@@ -256,7 +256,7 @@ first("output-value", "'x' * 10**7", shows="cut")
 first(
     "figures",
     "import matplotlib.pyplot as plt\nfor _ in range(25): plt.figure(figsize=(1, 1))\nplt.show()",
-    limits=replace(LIMITS, cell_cpu_seconds=15),
+    limits=replace(LIMITS, cell_cpu_seconds=19),
 )
 first("displays", "from IPython.display import display\nfor n in range(2_000): display(n)", shows="left out")
 first(
@@ -275,7 +275,7 @@ first(
     "deep-traceback",
     "def down(n):\n    return down(n + 1)\ndown(0)",
     shows="RecursionError",
-    limits=replace(LIMITS, cell_cpu_seconds=15),
+    limits=replace(LIMITS, cell_cpu_seconds=19),
 )
 first("exception-text", "raise ValueError('x' * 10**7)", shows="ValueError")
 wrong("exception-text-in-a-call", "def mean(numbers):\n    raise ValueError('x' * 10**7)", reason="ValueError: x")

@@ -179,6 +179,40 @@ class Scale(nn.Module):
 """,
     "scale",
 )
+LIES = {
+    "huge": "{'factor': torch.zeros(1).expand(1 << 40)}",
+    "many": "{str(n): torch.zeros(1) for n in range(50_000)}",
+    "of-odd-names": "{'__class__': torch.ones(2), 'a.b..c': torch.ones(2), '': torch.ones(2)}",
+    "of-no-tensors": "{'factor': 'passed', 1: None}",
+    "of-one-memory": "dict.fromkeys(['factor', 'other'], torch.ones(2))",
+}
+for name, claimed in LIES.items():
+    wrong(
+        f"module-with-parameters-{name}",
+        f"""
+class Scale(nn.Module):
+    def __init__(self, width, start):
+        super().__init__()
+    def state_dict(self, *a, **k): return {claimed}
+    def named_parameters(self, *a, **k): return iter({claimed}.items())
+    def load_state_dict(self, *a, **k): return self
+    def forward(self, x): return x
+""",
+        "scale",
+    )
+wrong(
+    "module-that-grows",
+    """
+class Scale(nn.Module):
+    def __init__(self, width, start):
+        super().__init__()
+        self.factor = nn.Parameter(torch.zeros(width))
+    def forward(self, x):
+        self.register_parameter(f"p{len(list(self.parameters()))}", nn.Parameter(torch.zeros(1)))
+        return x
+""",
+    "scale",
+)
 wrong("module-that-is-one-for-all", "_one = nn.Identity()\ndef Scale(width, start):\n    return _one", "scale")
 wrong(
     "module-that-is-its-class", "class Scale(float):\n    def __new__(cls, width, start):\n        return cls", "scale"

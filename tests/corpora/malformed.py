@@ -132,7 +132,7 @@ read(
     "outputs-that-are-odd",
     changed(lambda d: [c.update(outputs=[{"output_type": 7}, None]) for c in d["cells"] if c["cell_type"] == "code"]),
 )
-read("doubled-ids", changed(lambda d: [c.update(id="x") for c in d["cells"]]), "share an id")
+read("doubled-ids", changed(lambda d: [c.update(id="x") for c in d["cells"]]), "share an id", nbgrader_accepts=True)
 read(
     "doubled-keys",
     lambda nb: right(nb).replace(b'"nbformat": 4,', b'"nbformat": 3, "nbformat": 4,', 1),
@@ -157,7 +157,7 @@ def third_format(nb: NotebookNode) -> bytes:
     return json.dumps(document).encode()
 
 
-read("third-format", third_format, "old format 3")
+read("third-format", third_format, "old format 3", nbgrader_accepts=True)
 
 
 def trailing(nb: NotebookNode) -> bytes:

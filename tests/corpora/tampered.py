@@ -34,7 +34,7 @@ def tests_emptied_with_checksums_made_right(nb: NotebookNode) -> None:
         cell.metadata.nbgrader.checksum = checksum(cell)
 
 
-@tampered(reason="'mean-visible' is there 3 times")
+@tampered(reason="'mean-visible' is there 3 times", nbgrader_accepts=False)
 def tests_doubled(nb: NotebookNode) -> None:
     for name in TESTS:
         copy = deepcopy(cell_of(nb, name))
@@ -74,7 +74,7 @@ def tests_swapped_names(nb: NotebookNode) -> None:
         one.metadata.nbgrader, other.metadata.nbgrader = other.metadata.nbgrader, one.metadata.nbgrader
 
 
-@tampered(reason="'mean-visible' was turned into a markdown cell")
+@tampered(reason="'mean-visible' was turned into a markdown cell", nbgrader_accepts=False)
 def tests_as_markdown(nb: NotebookNode) -> None:
     for name in TESTS:
         cell = cell_of(nb, name)
@@ -96,7 +96,7 @@ def points_raised(nb: NotebookNode) -> None:
         cell.metadata.nbgrader.points = 1000
 
 
-@tampered(reason="grading metadata")
+@tampered(reason="grading metadata", nbgrader_accepts=False)
 def points_of_other_kinds(nb: NotebookNode) -> None:
     odd = ["1000", [8], {"points": 8}, -5, 1e308, True, None, "NaN", 0, 8.5]
     for cell, points in zip(filter(is_test, nb.cells), odd, strict=True):
@@ -176,7 +176,7 @@ def own_cells_claim_points(nb: NotebookNode) -> None:
     insert(nb, len(nb.cells), "pass", nbgrader={**role, "grade_id": "mean-bonus"}, course={"problem": "mean"})
 
 
-@tampered(reason="claims|times")
+@tampered(reason="claims|times", nbgrader_accepts=False)
 def own_cell_claims_to_be_the_setup(nb: NotebookNode) -> None:
     cell_of(nb, "setup").source = "def check_close(*a, **k): pass\nassert_ = None"
     copy = deepcopy(cell_of(nb, "setup"))

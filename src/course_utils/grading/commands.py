@@ -75,7 +75,8 @@ def grade(order: Order, console: Console) -> None:
         console.print(f"{order.name}: {len(waiting)} to grade, {unchanged} graded before and unchanged")
         if waiting:
             began = time.monotonic()
-            counts = Counter(kind for one in _graded(order, task, waiting, marks, book, console) for kind in _kinds(one))
+            graded = _graded(order, task, waiting, marks, book, console)
+            counts = Counter(kind for one in graded for kind in _kinds(one))
             _sum_up(counts, time.monotonic() - began, console)
     console.print(f"Gradebook: {order.db or order.course / 'gradebook.db'}", markup=False)
     console.print(f"Logs: {order.course / 'logs' / order.name}", markup=False)

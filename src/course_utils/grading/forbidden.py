@@ -63,7 +63,7 @@ def forbidden_calls(sources: Mapping[str, str], names: Sequence[str], *, given: 
         The findings in order of cell and line, each name once a line.
     """
     cells = {cell: tree for cell, source in sources.items() if (tree := _parse(source)) is not None}
-    trees = [tree for source in given if (tree := _parse(source)) is not None] + list(cells.values())
+    trees = [*map(_imports, given), *cells.values()]
     bindings = _bindings(trees, names)
     reader = _Reader(bindings, names, _own_methods(trees))
     found = [Finding(cell, line, name) for cell, tree in cells.items() for line, name in reader.read(tree)]
@@ -160,6 +160,13 @@ def _parse(source: str) -> ast.Module | None:
             continue
         return tree if _depth(tree) <= DEEPEST else _UNREADABLE
     return None
+
+
+def _imports(source: str) -> ast.Module:
+    """The imports of an instructor's cell, wherever in it."""
+    tree = _parse(source) if "import" in source else None
+    found = [node for node in ast.walk(tree or _UNREADABLE) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return ast.Module(body=list(found), type_ignores=[])
 
 
 def _depth(tree: ast.AST) -> int:

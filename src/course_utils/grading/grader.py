@@ -29,7 +29,7 @@ import course_utils
 from course_utils import release
 from course_utils.grading import frames
 from course_utils.grading.autograded import autograded, refused
-from course_utils.grading.forbidden import Finding, forbidden_by_problem
+from course_utils.grading.forbidden import Finding
 from course_utils.grading.frames import GoneError, WireError
 from course_utils.grading.integrity import integrity_notes
 from course_utils.grading.isolate import Limits
@@ -135,11 +135,10 @@ class Grader:
             attempts.make()
         except RefusedError as error:
             return replace(blank, refusal=str(error), notebook=refused(released, str(error)))
-        costing, others = forbidden_by_problem(attempts.source, notebook)
-        verdicts = tuple(_without_forbidden(attempts, costing))
-        found = [finding for findings in costing.values() for finding in findings]
+        verdicts = tuple(_without_forbidden(attempts))
+        found = {*attempts.others, *(finding for findings in attempts.costing.values() for finding in findings)}
         notes = [*submission.notes, *notes, *integrity_notes(released, notebook), *attempts.notes]
-        notes += [f"forbidden: {_words(finding)}" for finding in sorted({*found, *others})]
+        notes += [f"forbidden: {_words(finding)}" for finding in sorted(found)]
         return replace(
             blank,
             verdicts=verdicts,
@@ -152,11 +151,11 @@ class Grader:
         )
 
 
-def _without_forbidden(attempts: _Attempts, costing: Mapping[str, list[Finding]]) -> list[Verdict]:
+def _without_forbidden(attempts: _Attempts) -> list[Verdict]:
     """The verdicts, those of a problem that used a forbidden name lost."""
     verdicts = []
     for cell in filter(is_test, attempts.source.cells):
-        verdict, findings = attempts.verdicts[grade_id(cell)], costing.get(course_of(cell)["problem"])
+        verdict, findings = attempts.verdicts[grade_id(cell)], attempts.costing.get(course_of(cell)["problem"])
         verdicts.append(Verdict(verdict.grade_id, False, f"{_words(findings[0])}") if findings else verdict)
     return verdicts
 
@@ -173,6 +172,9 @@ class _Attempts:
         self.files = {**task.extras, **files}
         self.source = nbformat.reads(task.source, as_version=4)
         self.solutions = {grade_id(c): course_of(c).get("problem", "") for c in self.source.cells if is_solution(c)}
+        self.searched = False
+        self.costing: dict[str, list[Finding]] = {}
+        self.others: list[Finding] = []
         self.verdicts: dict[str, Verdict] = {}
         self.outputs: dict[int, list[NotebookNode]] = {}
         self.skip: list[int] = []
@@ -221,11 +223,12 @@ class _Attempts:
         self, connection: socket.socket, student: socket.socket, watches: tuple[Watch, Watch]
     ) -> dict[str, Any]:
         """Hand the referee its job, and take what it tells until it is done or lost; empty where it ended itself."""
-        job = {"source": self.source, "submission": self.notebook, "skip": self.skip, "judged": list(self.verdicts)}
+        job = {"source": self.source, "submission": self.notebook, "search": not self.searched}
+        job |= {"skip": self.skip, "judged": list(self.verdicts), "files": list(self.files)}
         try:
             socket.send_fds(connection, [b"s"], [student.fileno()])
             student.close()
-            frames.send(connection, {**job, "files": list(self.files)}, list(self.files.values()))
+            frames.send(connection, job, list(self.files.values()))
             while True:
                 event, _ = frames.receive(connection, frames.TRUSTED)
                 if "done" in event or "lost" in event:
@@ -239,6 +242,10 @@ class _Attempts:
             self.cell = event["begin"]
             for watch in watches:
                 watch.begin()
+        elif "forbidden" in event:
+            costing, others = event["forbidden"]
+            self.costing = {problem: [Finding(**each) for each in found] for problem, found in costing.items()}
+            self.others, self.searched = [Finding(**each) for each in others], True
         elif "ran" in event:
             self.outputs[event["ran"]] = [nbformat.from_dict(output) for output in event["outputs"]]
         else:
@@ -258,6 +265,8 @@ class _Attempts:
             cell = self.source.cells[place]
             self.notes.append(f"{label(cell, place + 1)} ended the student's process: {reason}")
             self._lose(course_of(cell)["problem"], reason)
+        elif kind == "search":
+            raise RefusedError(f"its code could not be searched for forbidden names ({reason})")
         else:
             raise RefusedError(f"the assignment's setup could not be run ({reason}): are the limits too tight?")
 

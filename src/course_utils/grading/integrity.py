@@ -100,4 +100,5 @@ def _claims(released: NotebookNode, submission: NotebookNode) -> Iterator[str]:
             yield f"{label(cell, place)} carries the tag {_SKIP}: run all the same"
         role = nbgrader_of(cell)
         if grade_id(cell) not in known and (role.get("grade") or role.get("locked") or role.get("solution")):
-            yield f"cell {place} claims to be the instructor's or graded ({grade_id(cell)[:40]!a}): taken as a student's"
+            name = f"{grade_id(cell)[:40]!a}"
+            yield f"cell {place} claims to be the instructor's or graded ({name}): taken as a student's"

@@ -47,7 +47,8 @@ def clean(reply: dict[str, Any]) -> list[NotebookNode]:
 
 def printable(text: str) -> str:
     """The text without escape sequences and lone surrogates: part of it may be the student's."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    unknown = "\N{REPLACEMENT CHARACTER}"
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else unknown for letter in text)
 
 
 def _text(value: Any) -> str:

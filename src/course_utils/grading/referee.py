@@ -4,8 +4,10 @@ The code is trusted, but what it computes with comes from a student: so it has l
 submission ends here. It is given a job and the student's socket, and tells as it goes; :mod:`grader` decides.
 
 Its job is one frame: the notebooks ``source`` and ``submission``, ``skip`` (places of student's cells that are not
-run), ``judged`` (graded cells whose verdict stands) and ``files``, the names of what lies beside the notebook on both
-sides, their content as blobs. What it tells, one frame each: ``{"begin": [kind, place]}`` before a cell, ``{"ran": place, "outputs": […]}``,
+run), ``judged`` (graded cells whose verdict stands), ``search`` (whether forbidden names are looked for: reading a
+student's code can be made costly too) and ``files``, the names of what lies beside the notebook on both sides, their
+content as blobs. What it tells, one frame each: ``{"begin": [kind, place]}`` before the search and before each cell,
+``{"forbidden": […]}``, ``{"ran": place, "outputs": […]}``,
 ``{"verdict": …}``, at last ``{"done": true}``, or ``{"lost": "…"}`` where the student's process is.
 """
 
@@ -18,10 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbformat import NotebookNode
 
 from course_utils.grading import frames, split
+from course_utils.grading.forbidden import forbidden_by_problem
 from course_utils.grading.frames import TRUSTED, GoneError, WireError
 from course_utils.grading.split import Ran, Step, Student
+
 
 def warm_up() -> None:
     """Make, before any fork, what every fork would make for itself."""
@@ -35,6 +40,11 @@ def main(descriptor: int) -> None:
     job, blobs = frames.receive(connection, TRUSTED)
     student = Student(socket.socket(fileno=descriptors[0]), wait=None)
     try:
+        if job["search"]:
+            frames.send(connection, {"begin": ["search", 0]})
+            costing, others = forbidden_by_problem(*_notebooks(job))
+            found = {problem: list(map(asdict, findings)) for problem, findings in costing.items()}
+            frames.send(connection, {"forbidden": [found, list(map(asdict, others))]})
         _lay_out(student, dict(zip(job["files"], blobs, strict=True)))
         for step, event in split.run(*_steps(job), student):
             frames.send(connection, _told(step, event))
@@ -50,8 +60,12 @@ def _lay_out(student: Student, files: Mapping[str, bytes]) -> None:
         Path(name).write_bytes(content)
 
 
-def _steps(job: dict[str, Any]) -> tuple[Any, list[Step]]:
-    source, submission = (nbformat.from_dict(job[name]) for name in ("source", "submission"))
+def _notebooks(job: dict[str, Any]) -> list[NotebookNode]:
+    return [nbformat.from_dict(job[name]) for name in ("source", "submission")]
+
+
+def _steps(job: dict[str, Any]) -> tuple[NotebookNode, list[Step]]:
+    source, submission = _notebooks(job)
     steps = split.plan(source, submission)
     left = [step for step in steps if not (step.kind == "student" and step.place in job["skip"])]
     return source, [step for step in left if not (step.kind == "test" and split.grade_id(step.cell) in job["judged"])]

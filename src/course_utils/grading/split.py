@@ -153,9 +153,7 @@ def _due(source: NotebookNode, submission: NotebookNode) -> dict[str, int]:
     return {name: place if place >= 0 else end for name, place in due.items()}
 
 
-def run(
-    source: NotebookNode, steps: Collection[Step], student: Student
-) -> Iterator[tuple[Step, Ran | Verdict | None]]:
+def run(source: NotebookNode, steps: Collection[Step], student: Student) -> Iterator[tuple[Step, Ran | Verdict | None]]:
     """Take the steps one by one; each is given back before it is taken, with None, and with what it gave after.
 
     Raises:
