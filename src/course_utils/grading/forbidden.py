@@ -34,7 +34,11 @@ MOST_PATHS = 64  # that one name may stand for
 # name -> the dotted paths that it may stand for; None among them: also something that the text does not tell
 Bindings = dict[str, set[str | None]]
 
-_LINE_MAGIC = re.compile(r"^(\s*)(?:%(?:time|timeit)\s+(?=[^-\s])|[%!?].*$)")
+# These magics run the code that follows their options.
+_RUNNING = r"%(?:time|timeit|prun|memit)\s+(?:-\w+(?:\s+\d+)?\s+)*(?=[^-\s])"
+_RUN = re.compile(rf"^(\s*){_RUNNING}")
+_ASSIGNED_RUN = re.compile(rf"=\s*{_RUNNING}")
+_LINE_MAGIC = re.compile(r"^(\s*)[%!?].*$")
 _ASSIGNED_MAGIC = re.compile(r"=\s*[%!](?!=).*$")
 
 
@@ -188,15 +192,9 @@ def _without_magics(source: str) -> str:
     """The source with magic lines turned into ``pass``; ``%time x`` keeps its ``x``, line numbers stay."""
     lines = []
     for line in source.split("\n"):
-        match = _LINE_MAGIC.match(line)
-        if match and re.match(r"\s*%(?:time|timeit)\s", match.group()):
-            line = match.group(1) + line[match.end() :]
-        elif match:
-            line = match.group(1) + "pass"
-        else:
-            line = _ASSIGNED_MAGIC.sub("= None", line)
-            line = re.sub(r"\?+\s*$", "", line)
-        lines.append(line)
+        line = _LINE_MAGIC.sub(r"\1pass", _RUN.sub(r"\1", line))
+        line = _ASSIGNED_MAGIC.sub("= None", _ASSIGNED_RUN.sub("= ", line))
+        lines.append(re.sub(r"\?+\s*$", "", line))
     return "\n".join(lines)
 
 

@@ -51,6 +51,12 @@ class Handles:
                 self.modules[number] = thing
         return self.numbers[key]
 
+    def forget(self, first: int) -> None:
+        """Take back all from a number on: the message that was to give them was not sent."""
+        del self.given[first:]
+        self.numbers = {key: number for key, number in self.numbers.items() if number < first}
+        self.modules = {number: module for number, module in self.modules.items() if number < first}
+
     def take(self, number: object, part: object = "") -> Any:
         """The thing of a number, or a submodule of it.
 

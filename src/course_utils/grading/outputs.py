@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 MOST_TEXT = 20_000  # characters of one stream, value or traceback of one cell
-MOST_IMAGE = 1 << 20  # bytes of one image
+MOST_IMAGE = 1 << 20  # characters of the images of one cell
 MOST_SIDE = 4_000  # pixels: a small file can unpack into a huge image
 MOST_SHOWN = 20  # displays of one cell
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -37,7 +37,7 @@ def clean(reply: dict[str, Any]) -> list[NotebookNode]:
     shown = shown if isinstance(shown, list) else []
     outputs += [_display(each) for each in shown[:MOST_SHOWN]]
     if len(shown) > MOST_SHOWN:
-        outputs.append(_note(f"{len(shown) - MOST_SHOWN} more displays were left out"))
+        outputs.append(_note("more displays were left out"))
     stopped = reply.get("stopped")
     if isinstance(stopped, list) and len(stopped) == 3:
         name, words, trace = map(_text, stopped)
@@ -74,13 +74,13 @@ def _display(each: Any) -> NotebookNode:
 
 def _image(value: Any) -> str:
     """A PNG image in base64 as it came, or nothing where it is none or too large."""
-    if not isinstance(value, str) or len(value) > 2 * MOST_IMAGE:
+    if not isinstance(value, str) or len(value) > MOST_IMAGE:
         return ""
     try:
         content = base64.b64decode(value.replace("\n", ""), validate=True)
     except (binascii.Error, ValueError):
         return ""
-    if len(content) > MOST_IMAGE or not content.startswith(_PNG) or len(content) < 24:
+    if not content.startswith(_PNG) or len(content) < 24:
         return ""
     return base64.b64encode(content).decode() if max(struct.unpack(">II", content[16:24])) <= MOST_SIDE else ""
 

@@ -49,6 +49,7 @@ class Peer:
 
     Attributes:
         writes: as above; it may be changed between calls.
+        lost: why nothing more can be asked, once that is so.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Peer:
         self.graphs = Graphs()
         self.count = self.depth = 0
         self.until = math.inf
+        self.lost: GoneError | WireError | None = None
 
     # --- asking ---
 
@@ -89,6 +91,8 @@ class Peer:
             frames.send(self.connection, {**header, "ask": operation, "number": number}, blobs, self.limits)
             return self._await(number)
         except BaseException as error:
+            if isinstance(error, GoneError | WireError):
+                self.lost = self.lost or error
             if not isinstance(error, Exception) or isinstance(error, GoneError | WireError):
                 self.connection.close()  # nothing that comes after can be trusted to be in step, or is worth a wait
             raise
@@ -174,7 +178,12 @@ class Peer:
 
     def _written(self, value: Any, encoder: Encoder) -> Header:
         """The part of a message that says a value, and what became of the modules that both sides know."""
-        tree = encoder.encode(value)
+        first = len(self.handles.given)
+        try:
+            tree = encoder.encode(value)
+        except ValueError:
+            self.handles.forget(first)
+            raise
         beside = Encoder(self.handles)  # numbered apart from the value's objects, in the same blobs
         beside.blobs = encoder.blobs
         return {"values": tree, "modules": beside.encode(self.modules.outgoing())}

@@ -6,6 +6,7 @@ Nothing here falls back to less: what is missing is a :class:`SandboxError`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -231,7 +232,8 @@ class Watch(threading.Thread):
         while not select.select([self.init], [], [], WATCH_EVERY)[0]:
             self.reason = self._too_much()
             if self.reason:
-                signal.pidfd_send_signal(self.init, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                    signal.pidfd_send_signal(self.init, signal.SIGKILL)
                 select.select([self.init], [], [])
         os.close(self.init)
 

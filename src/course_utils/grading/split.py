@@ -89,10 +89,10 @@ class Student:
         """A test may have caught that the process was lost, and must not go on as if it were not.
 
         Raises:
-            GoneError: the process is lost.
+            GoneError, WireError: the process is lost.
         """
-        if self.peer.connection.fileno() < 0:
-            raise GoneError("the student's process is lost")
+        if self.peer.lost:
+            raise self.peer.lost
 
 
 def judge(source: NotebookNode, submission: NotebookNode, student: Student) -> list[Verdict]:

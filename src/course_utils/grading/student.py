@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 from traitlets.config import Config
 
-from course_utils.grading.outputs import MOST_TEXT
+from course_utils.grading.outputs import MOST_IMAGE, MOST_SHOWN, MOST_TEXT
 from course_utils.grading.peer import Header, Peer
 
 
@@ -86,7 +87,9 @@ class Names:
     """The student's namespace, behind the requests that concern it."""
 
     def __init__(self) -> None:
-        settings = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
+        # Plain tracebacks: those with context take many seconds for a recursion without end.
+        shell = {"colors": "nocolor", "xmode": "Plain"}
+        settings = Config({"HistoryManager": {"enabled": False}, "InteractiveShell": shell})
         self.shell = Shell.instance(config=settings)
         self.shell.enable_matplotlib("inline")
 
@@ -98,11 +101,7 @@ class Names:
             result = self.shell.run_cell(str(header["source"]), store_history=True)
         error = result.error_before_exec or result.error_in_exec
         stopped = error and [type(error).__name__, str(error)[:MOST_TEXT], "\n".join(self.shell.trace)[:MOST_TEXT]]
-        shown = [
-            {"result": each["result"], "data": {k: v for k, v in each["data"].items() if isinstance(v, str)}}
-            for each in self.shell.shown
-        ]
-        return {"stdout": out.text(), "stderr": err.text(), "shown": shown, "stopped": stopped}
+        return {"stdout": out.text(), "stderr": err.text(), "shown": _kept(self.shell.shown), "stopped": stopped}
 
     def name(self, header: Header) -> Header:
         """What stands under a name now."""
@@ -110,6 +109,17 @@ class Names:
         if name not in self.shell.user_ns:
             raise NameError(f"name {name!r} is not defined")
         return {"values": self.shell.user_ns[name]}
+
+
+def _kept(shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of the displays what is looked at later: all of it might not fit into the reply."""
+    kept, room = [], MOST_IMAGE
+    for each in shown[: MOST_SHOWN + 1]:
+        text, image = each["data"].get("text/plain", ""), each["data"].get("image/png", "")
+        data = {"text/plain": text[: MOST_TEXT + 1], **({"image/png": image} if len(image) <= room else {})}
+        room -= len(data.get("image/png", ""))
+        kept.append({"data": data, "result": each["result"]})
+    return kept
 
 
 def put(header: Header) -> Header:
@@ -127,6 +137,7 @@ def warm_up() -> None:
 
 def main(descriptor: int) -> None:
     """Serve one submission on a socket until the other end closes it."""
+    sys.path.insert(0, "")  # a notebook can import what lies beside it
     names = Names()
     operations: dict[str, Any] = {"run": names.run, "name": names.name, "put": put}
     Peer(socket.socket(fileno=descriptor), operations=operations).serve_forever()

@@ -172,7 +172,7 @@ def _attachments(cell: dict[str, Any]) -> dict[str, Any]:
     found = cell.get("attachments")
     if not isinstance(found, dict):
         return {}
-    bundles = {name: bundle for name, bundle in _plain(found).items() if isinstance(bundle, dict)}
+    bundles = {name: bundle for name, bundle in (_plain(found) or {}).items() if isinstance(bundle, dict)}
     return {"attachments": {name: {k: v for k, v in bundles[name].items() if isinstance(v, str)} for name in bundles}}
 
 
