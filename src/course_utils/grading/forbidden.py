@@ -21,6 +21,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from nbformat import NotebookNode
 
@@ -101,17 +102,23 @@ def forbidden_by_problem(
     solutions = [cell for cell in source.cells if is_solution(cell) and cell.cell_type == "code"]
     everywhere = source.metadata["course"].get("forbidden") or []
     own = {_problem(cell): course_of(cell).get("forbidden") or [] for cell in solutions}
+    found = set(forbidden_calls(sources, everywhere, given=given))
+    theirs = {name: found.union(forbidden_calls(sources, own[name], given=given) if own[name] else ()) for name in own}
+    if not any(theirs.values()):  # as a rule, and then who uses what need not be known
+        return {}, []
     areas = _areas(solutions, cells, [*everywhere, *(name for names in own.values() for name in names)])
-    found = forbidden_calls(sources, everywhere, given=given)
-    costing = {}
-    for problem, area in areas.items():
-        theirs = {*found, *(forbidden_calls(sources, own[problem], given=given) if own[problem] else ())}
-        order = list(sources)
-        mine = [finding for finding in theirs if finding.cell in area or finding.name == TOO_DEEP]
-        costing[problem] = sorted(mine, key=lambda finding: (order.index(finding.cell), finding.line, finding.name))
+    order = {where: place for place, where in enumerate(sources)}
+
+    def in_order(findings: Iterable[Finding]) -> list[Finding]:
+        return sorted(findings, key=lambda finding: (order[finding.cell], finding.line, finding.name))
+
+    costing = {
+        problem: in_order(each for each in theirs[problem] if each.cell in area or each.name == TOO_DEEP)
+        for problem, area in areas.items()
+    }
     costly = {finding for findings in costing.values() for finding in findings}
     costing = {problem: findings for problem, findings in costing.items() if findings}
-    return costing, [finding for finding in found if finding not in costly]
+    return costing, in_order(found - costly)
 
 
 def _students_cells(source: NotebookNode, submission: NotebookNode) -> dict[str, NotebookNode]:
@@ -153,6 +160,7 @@ def _areas(
 _UNREADABLE = ast.Module(body=[], type_ignores=[])
 
 
+@cache
 def _parse(source: str) -> ast.Module | None:
     """The cell's syntax tree; magics are blanked, other IPython is translated, what is still not Python gives None."""
     for change in (str, _without_magics, _translated):
@@ -166,6 +174,7 @@ def _parse(source: str) -> ast.Module | None:
     return None
 
 
+@cache
 def _imports(source: str) -> ast.Module:
     """The imports of an instructor's cell, wherever in it."""
     tree = _parse(source) if "import" in source else None

@@ -64,9 +64,8 @@ def send(
     text = json.dumps({**header, "blobs": sizes}, allow_nan=False).encode()
     limits.check(len(text), sizes, ValueError)
     try:
-        connection.sendall(struct.pack(">I", len(text)) + text)
-        for blob in blobs:
-            connection.sendall(blob)
+        # In one piece, so that the other side is woken once.
+        connection.sendall(b"".join((struct.pack(">I", len(text)), text, *blobs)))
     except OSError as error:
         raise GoneError("the other side is gone") from error
 

@@ -16,7 +16,7 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -91,6 +91,12 @@ def _versions() -> list[str]:
     return [platform.python_version(), *map(version, ("torch", "numpy", "ipython")), digest.hexdigest()]
 
 
+@lru_cache(maxsize=8)
+def _notebook(text: str) -> NotebookNode:
+    """A notebook of the instructor's, read once for all submissions: it is not to be changed."""
+    return nbformat.reads(text, as_version=4)
+
+
 class Grader:
     """Grades submissions one at a time: a context manager that keeps the two warm parents.
 
@@ -126,7 +132,7 @@ class Grader:
         """
         started = time.monotonic()
         blank = Graded(submission.student, task.name, unsafe=self.unsafe, notes=submission.notes)
-        released = nbformat.reads(task.released, as_version=4)
+        released = _notebook(task.released)
         try:
             if submission.refusal:
                 raise RefusedError(submission.refusal)
@@ -170,7 +176,7 @@ class _Attempts:
     def __init__(self, grader: Grader, task: Task, notebook: NotebookNode, files: Mapping[str, bytes]) -> None:
         self.grader, self.task, self.notebook = grader, task, notebook
         self.files = {**task.extras, **files}
-        self.source = nbformat.reads(task.source, as_version=4)
+        self.source, self.key = _notebook(task.source), grader.referees.prepare(task.source)
         self.solutions = {grade_id(c): course_of(c).get("problem", "") for c in self.source.cells if is_solution(c)}
         self.searched = False
         self.costing: dict[str, list[Finding]] = {}
@@ -223,7 +229,7 @@ class _Attempts:
         self, connection: socket.socket, student: socket.socket, watches: tuple[Watch, Watch]
     ) -> dict[str, Any]:
         """Hand the referee its job, and take what it tells until it is done or lost; empty where it ended itself."""
-        job = {"source": self.source, "submission": self.notebook, "search": not self.searched}
+        job = {"source": self.key, "submission": self.notebook, "search": not self.searched}
         job |= {"skip": self.skip, "judged": list(self.verdicts), "files": list(self.files)}
         try:
             socket.send_fds(connection, [b"s"], [student.fileno()])

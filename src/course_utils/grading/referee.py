@@ -3,11 +3,11 @@
 The code is trusted, but what it computes with comes from a student: so it has limits too, and what is wrong with one
 submission ends here. It is given a job and the student's socket, and tells as it goes; :mod:`grader` decides.
 
-Its job is one frame: the notebooks ``source`` and ``submission``, ``skip`` (places of student's cells that are not
-run), ``judged`` (graded cells whose verdict stands), ``search`` (whether forbidden names are looked for: reading a
-student's code can be made costly too) and ``files``, the names of what lies beside the notebook on both sides, their
-content as blobs. What it tells, one frame each: ``{"begin": [kind, place]}`` before the search and before each cell,
-``{"forbidden": […]}``, ``{"ran": place, "outputs": […]}``,
+Its job is one frame: ``source`` (what the assignment was prepared as), the notebook ``submission``, ``skip`` (places
+of student's cells that are not run), ``judged`` (graded cells whose verdict stands), ``search`` (whether forbidden
+names are looked for: reading a student's code can be made costly too) and ``files``, the names of what lies beside the
+notebook on both sides, their content as blobs. What it tells, one frame each: ``{"begin": [kind, place]}`` before the
+search and before each cell, ``{"forbidden": […]}``, ``{"ran": place, "outputs": […]}``,
 ``{"verdict": …}``, at last ``{"done": true}``, or ``{"lost": "…"}`` where the student's process is.
 """
 
@@ -26,11 +26,27 @@ from course_utils.grading import frames, split
 from course_utils.grading.forbidden import forbidden_by_problem
 from course_utils.grading.frames import TRUSTED, GoneError, WireError
 from course_utils.grading.split import Ran, Step, Student
+from course_utils.notebooks import grade_id, is_locked
+
+_sources: dict[str, NotebookNode] = {}
 
 
 def warm_up() -> None:
-    """Make, before any fork, what every fork would make for itself."""
-    nbformat.reads(nbformat.writes(nbformat.v4.new_notebook()), as_version=4)
+    """Nothing but the imports above is for every assignment."""
+
+
+def prepare(key: str, text: str) -> None:
+    """Read an assignment before any fork, so that a job only names it.
+
+    Args:
+        key: the name that jobs use.
+        text: the instructor's notebook.
+    """
+    source = _sources[key] = nbformat.reads(text, as_version=4)
+    for cell in source.cells:
+        if cell.cell_type == "code" and is_locked(cell):
+            split.compiled(cell.source)
+    forbidden_by_problem(source, source)  # what is read of the instructor's cells is kept
 
 
 def main(descriptor: int) -> None:
@@ -40,13 +56,15 @@ def main(descriptor: int) -> None:
     job, blobs = frames.receive(connection, TRUSTED)
     student = Student(socket.socket(fileno=descriptors[0]), wait=None)
     try:
+        source, submission = _sources[job["source"]], nbformat.from_dict(job["submission"])
         if job["search"]:
             frames.send(connection, {"begin": ["search", 0]})
-            costing, others = forbidden_by_problem(*_notebooks(job))
+            costing, others = forbidden_by_problem(source, submission)
             found = {problem: list(map(asdict, findings)) for problem, findings in costing.items()}
             frames.send(connection, {"forbidden": [found, list(map(asdict, others))]})
         _lay_out(student, dict(zip(job["files"], blobs, strict=True)))
-        for step, event in split.run(*_steps(job), student):
+        steps = [step for step in split.plan(source, submission) if not _is_over(step, job)]
+        for step, event in split.run(source, steps, student):
             frames.send(connection, _told(step, event))
         frames.send(connection, {"done": True})
     except (GoneError, WireError) as error:
@@ -60,15 +78,11 @@ def _lay_out(student: Student, files: Mapping[str, bytes]) -> None:
         Path(name).write_bytes(content)
 
 
-def _notebooks(job: dict[str, Any]) -> list[NotebookNode]:
-    return [nbformat.from_dict(job[name]) for name in ("source", "submission")]
-
-
-def _steps(job: dict[str, Any]) -> tuple[NotebookNode, list[Step]]:
-    source, submission = _notebooks(job)
-    steps = split.plan(source, submission)
-    left = [step for step in steps if not (step.kind == "student" and step.place in job["skip"])]
-    return source, [step for step in left if not (step.kind == "test" and split.grade_id(step.cell) in job["judged"])]
+def _is_over(step: Step, job: dict[str, Any]) -> bool:
+    """Whether a step was settled by an earlier attempt."""
+    if step.kind == "test":
+        return grade_id(step.cell) in job["judged"]
+    return step.kind == "student" and step.place in job["skip"]
 
 
 def _told(step: Step, event: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
 
 from course_utils.grading.frames import GoneError
@@ -21,6 +22,8 @@ from course_utils.grading.records import Graded, Submission, submission_from_jso
 
 IN_FLIGHT = 4  # submissions for each thread: enough to keep it busy, few enough to keep memory flat
 KEEPER = "course-grader"
+# Dask looks at its workers' stacks a hundred times a second, and at the machine twice: nobody reads that here.
+QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.interval": "10s"}
 THREADS = 4  # of one worker process: they share its warm parents, and wait most of the time
 
 
@@ -78,7 +81,7 @@ def workers(count: int, scheduler: str | None = None, *, unsafe: bool = False) -
         ScheduleError: the scheduler cannot be reached, or has no workers.
         SandboxError: a worker has no sandbox.
     """
-    with contextlib.ExitStack() as stack:
+    with dask.config.set(QUIET), contextlib.ExitStack() as stack:
         address: Any = scheduler
         if address is None:
             address = stack.enter_context(

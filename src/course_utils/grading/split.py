@@ -13,6 +13,8 @@ import io
 import socket
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import CodeType
 from typing import Any, Literal
 
 from nbformat import NotebookNode
@@ -196,4 +198,10 @@ def _verdict(cell: NotebookNode, namespace: dict[str, Any], student: Student, de
 def _execute(source: str, namespace: dict[str, Any]) -> None:
     """Run an instructor's cell in this process; what it prints is nobody's verdict."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        exec(compile(source, "<graded cell>", "exec"), namespace)
+        exec(compiled(source), namespace)
+
+
+@cache
+def compiled(source: str) -> CodeType:
+    """The code of an instructor's cell, compiled once for all submissions."""
+    return compile(source, "<graded cell>", "exec")

@@ -10,6 +10,7 @@ import contextlib
 import io
 import socket
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -130,14 +131,15 @@ def put(header: Header) -> Header:
     return {}
 
 
-def warm_up() -> None:
-    """Make, before any fork, what every fork would make for itself."""
-    Names()
+@cache
+def warm_up() -> Names:
+    """Make, before any fork, what every fork would make for itself: there is one shell in a process."""
+    return Names()
 
 
 def main(descriptor: int) -> None:
     """Serve one submission on a socket until the other end closes it."""
     sys.path.insert(0, "")  # a notebook can import what lies beside it
-    names = Names()
+    names = warm_up()
     operations: dict[str, Any] = {"run": names.run, "name": names.name, "put": put}
     Peer(socket.socket(fileno=descriptor), operations=operations).serve_forever()

@@ -4,13 +4,15 @@ There are two: one whose forks run a student's cells (:mod:`course_utils.grading
 instructor's graded cells (:mod:`course_utils.grading.referee`). Started as ``python -m course_utils.grading.warm ROLE
 DESCRIPTOR``, the descriptor being a Unix socket on which it takes orders, one JSON object a packet: ``{"do": "fork",
 "limits": …, "isolated": …}`` with the submission's socket attached, answered by ``{"pid": …}`` and a pidfd of the
-fork, or of its init where it is isolated; and ``{"do": "end", "pid": …}``, answered by the exit status. It runs no
-torch operation, so that a fork finds no threads.
+fork, or of its init where it is isolated; ``{"do": "end", "pid": …}``, answered by the exit status; and ``{"do":
+"prepare", "key": …}`` with a file of what all later forks are to know. It runs no torch operation, so that a fork finds
+no threads.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import json
 import os
@@ -23,7 +25,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from course_utils.grading.frames import GoneError
@@ -45,6 +47,7 @@ class Warm:
     def __init__(self, launcher: list[str] | None = None, role: str = "student") -> None:
         self.launcher, self.role = launcher or [], role
         self.watches: dict[int, Watch] = {}
+        self.prepared: set[str] = set()
         self.lock = threading.Lock()  # orders are answered in turn
 
     def __enter__(self) -> Warm:
@@ -87,6 +90,17 @@ class Warm:
         self.watches[answer["pid"]] = Watch(descriptors[0], limits)
         return ours, answer["pid"]
 
+    def prepare(self, text: str) -> str:
+        """Have the role's module read a text once for all later forks; the key under which they know it."""
+        key = hashlib.sha256(text.encode()).hexdigest()
+        if key not in self.prepared:
+            with tempfile.TemporaryFile() as file:
+                file.write(text.encode())
+                file.flush()
+                self._ask({"do": "prepare", "key": key}, [file.fileno()])
+            self.prepared.add(key)
+        return key
+
     def end(self, pid: int, wait: float = 0) -> tuple[int, Watch]:
         """Kill a submission's processes, if any still run.
 
@@ -113,7 +127,7 @@ class Warm:
         return json.loads(text), descriptors
 
 
-def serve(control: socket.socket, serve_submission: Callable[[int], None]) -> None:
+def serve(control: socket.socket, role: ModuleType) -> None:
     """Take orders until the other end is closed; in a forked child, serve its submission and leave."""
     inits: dict[int, int] = {}  # a pidfd for each submission's init, or for its one process
     while True:
@@ -125,11 +139,17 @@ def serve(control: socket.socket, serve_submission: Callable[[int], None]) -> No
             answer = {"status": _end(wanted["pid"], inits.pop(wanted["pid"]))}
             control.send(json.dumps(answer).encode())
             continue
+        if wanted["do"] == "prepare":
+            with os.fdopen(descriptors[0], "rb") as file:
+                file.seek(0)
+                role.prepare(wanted["key"], file.read().decode())
+            control.send(b"{}")
+            continue
         limits = Limits(**wanted["limits"])
         if wanted["isolated"]:
-            answer = _fork_isolated(descriptors[0], limits, inits, serve_submission)
+            answer = _fork_isolated(descriptors[0], limits, inits, role.main)
         else:
-            answer = _fork(descriptors[0], limits, inits, serve_submission, control)
+            answer = _fork(descriptors[0], limits, inits, role.main, control)
         os.close(descriptors[0])
         socket.send_fds(control, [json.dumps(answer).encode()], [inits[answer["pid"]]] if "pid" in answer else [])
 
@@ -194,7 +214,7 @@ def main(role: str, descriptor: int) -> None:
     assert all((matplotlib.pyplot, numpy, torch.fx, course_utils.checks))  # imported to be warm
     module = importlib.import_module(f"course_utils.grading.{role}")
     module.warm_up()
-    serve(socket.socket(fileno=descriptor), module.main)
+    serve(socket.socket(fileno=descriptor), module)
 
 
 if __name__ == "__main__":
