@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "course_utils"
 CELLAR, TOP = -1, 9  # all may import from the cellar; the top may import all
 # Modules of the side floor take arrays and callables: they import no model code, and only the top imports them.
 FLOORS: dict[str, int | None] = {
-    **dict.fromkeys(("_require", "_quick"), CELLAR),
+    **dict.fromkeys(("_require", "_quick", "_errors"), CELLAR),
     **dict.fromkeys(("scores", "masks", "positional", "data"), 0),
     **dict.fromkeys(("attention", "flash"), 1),
     **dict.fromkeys(("seq2seq", "transformer"), 2),

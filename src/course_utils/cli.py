@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from course_utils import _quick  # noqa: F401 - before anything that imports nbformat
+from course_utils._errors import CourseError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +42,7 @@ class MisuseError(Exception):
     """The command line asks for something that does not exist."""
 
 
-class FailureError(Exception):
+class FailureError(CourseError):
     """What was asked for was tried and failed."""
 
 
@@ -56,7 +57,7 @@ def main() -> None:
         _fail("interrupted; nothing was left half-written", INTERRUPTED)
     except MisuseError as error:
         _fail(str(error), 2)
-    except FailureError as error:
+    except CourseError as error:
         _fail(str(error), 1)
     except Exception as error:
         usage = getattr(error, "format_message", None)  # the errors of Typer's own parser
@@ -240,7 +241,9 @@ def grade(
     unsafe: Annotated[bool, typer.Option("--unsafe", help="Without a sandbox: only for code that you trust.")] = False,
 ) -> None:
     """Grade DIR/submitted/<student>/NAME/NAME.ipynb into nbgrader's gradebook and DIR/autograded/."""
-    with _one_line():
+    if sys.platform != "linux":
+        raise FailureError("grading needs Linux, whose sandbox it uses: grade in a virtual machine or on a server")
+    with _grade_extra():
         from course_utils.grading.commands import Order, grade
 
         order = Order(
@@ -259,7 +262,7 @@ def report(
     """Print the grades of an assignment, and what the class found hard."""
     if form not in ("table", "csv"):
         raise MisuseError(f"no format {form!r}: there are table and csv")
-    with _one_line():
+    with _grade_extra():
         from course_utils.grading.commands import show_report
 
         show_report(_root_of(name), name, course, db, form, _console())
@@ -268,7 +271,7 @@ def report(
 @app.command()
 def feedback(name: Name, course: Course = Path(), student: Students = None, db: Db = "") -> None:
     """Write DIR/feedback/<student>/NAME/NAME.html: the student's work, points and messages, no hidden test."""
-    with _one_line():
+    with _grade_extra():
         from course_utils.grading.commands import give_feedback
 
         give_feedback(name, course, db, student or [], _console())
@@ -292,17 +295,9 @@ def _root_of(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def _one_line() -> Iterator[None]:
-    """What grading refuses is said in one line; which package is missing, too."""
-    try:
-        from course_utils.grading.gradebook import GradebookError
-        from course_utils.grading.intake import IntakeError
-        from course_utils.grading.sandbox import SandboxError
-        from course_utils.grading.schedule import ScheduleError
-        from course_utils.release import ReleaseError
-    except ImportError as error:
-        raise FailureError(f"grading needs {error.name}, which is not installed: pip install -e '.[grade]'") from error
+def _grade_extra() -> Iterator[None]:
+    """Which package of the extra ``grade`` is missing is said in one line."""
     try:
         yield
-    except (GradebookError, IntakeError, SandboxError, ScheduleError, ReleaseError) as error:
-        raise FailureError(str(error)) from error
+    except ImportError as error:
+        raise FailureError(f"grading needs {error.name}, which is not installed: pip install -e '.[grade]'") from error

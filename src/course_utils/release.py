@@ -25,6 +25,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils import form, notebooks
+from course_utils._errors import CourseError
 from course_utils.notebooks import grade_id, is_solution, is_test, labelled, points_of
 
 INSTALL = "pip install -e '.[grade]'"
@@ -33,7 +34,7 @@ KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3
 LEFT_OUT = {"SaveCells", "InstantiateTests"}
 
 
-class ReleaseError(Exception):
+class ReleaseError(CourseError):
     """An assignment that cannot be released; the message is one line that names the cell and says what to do."""
 
 

@@ -19,7 +19,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Unicode
 
 from course_utils.grading.grader import Grader, Task
-from course_utils.grading.intake import from_folder
+from course_utils.grading.intake import IntakeError, from_folder
 
 
 class TrustedExecute(NbGraderPreprocessor):
@@ -31,17 +31,25 @@ class TrustedExecute(NbGraderPreprocessor):
         """Replace a notebook by its autograded form.
 
         Raises:
+            IntakeError: there are links in what was handed in: nbgrader would copy what they lead to.
             SandboxError: there is no sandbox to be had.
             IntakeError, ReleaseError: the submission or its assignment is not where nbgrader says.
         """
         name, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
         task = _task(self.repository, name)
         course = Path(CourseDirectory(parent=self).root)
+        _require_no_links(course / "submitted" / student / name)
         (submission,) = from_folder(course, name, declared=task.declared, students=[student])
         graded = _grader().grade(task, submission)
         for note in [*graded.notes, *([f"not graded: {graded.refusal}"] if graded.refusal else [])]:
             self.log.warning("%s: %s", student, note)
         return nbformat.reads(graded.notebook, as_version=4), resources
+
+
+def _require_no_links(folder: Path) -> None:
+    for path in (folder.parent, folder, *folder.rglob("*")):
+        if path.is_symlink():
+            raise IntakeError(f"{path} is a link, which nbgrader would follow: remove it, or use `course grade`")
 
 
 @cache

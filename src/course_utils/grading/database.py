@@ -32,6 +32,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from course_utils._errors import CourseError
+
 WAIT = 30.0  # seconds that a locked SQLite database is waited for
 COURSE = "default_course"  # nbgrader's own name for the course where none is configured
 MEANINGS = {
@@ -53,7 +55,7 @@ GRADINGS = Table(
 )
 
 
-class GradebookError(Exception):
+class GradebookError(CourseError):
     """The gradebook cannot be used as asked; the message is one line that says why and what to do."""
 
 

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from course_utils._errors import CourseError
 from course_utils.grading.records import Submission
 from course_utils.grading.untrusted import RefusedError, read_notebook, shown
 
@@ -16,7 +17,7 @@ LONGEST_NAME = 255  # bytes of a folder's name, on any file system that matters
 MOST_LISTED = 5
 
 
-class IntakeError(Exception):
+class IntakeError(CourseError):
     """There is nothing to read submissions from; the message is one line that says what to do."""
 
 

@@ -50,7 +50,7 @@ class Limits:
     wall_seconds: int = 600
     cell_wall_seconds: int = 120
     starts: int = 10  # of its process, after one has ended
-    memory_bytes: int = 2 << 30  # beyond what it shares with the warm parent
+    memory_bytes: int = 2 << 30  # of what it shares with the warm parent, its share counts
     processes: int = 64  # threads count
     open_files: int = 256  # of each process
     file_bytes: int = 64 << 20  # of each file

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import course_utils
+from course_utils._errors import CourseError
 from course_utils.grading.isolate import HOME, Limits
 
 INSTALL = "sudo apt-get install bubblewrap"
@@ -36,7 +37,7 @@ _BECOME_SERVANT = (
 )
 
 
-class SandboxError(Exception):
+class SandboxError(CourseError):
     """The sandbox cannot be had, or did not come up; one line that says why and what to do."""
 
 
@@ -178,8 +179,11 @@ def _output(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        hint = "allow user namespaces (docs: bubblewrap, user namespaces), or grade in a machine that does"
-        raise SandboxError(f"the sandbox does not start: {last}; {hint}")
+        hint = (
+            "allow user namespaces (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0), or use a machine "
+        )
+        hint += "that does"
+        raise SandboxError(f"the sandbox does not start: {last}; {hint}, or use a machine that does")
     return done.stdout
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
 
+from course_utils._errors import CourseError
 from course_utils.grading.frames import GoneError
 from course_utils.grading.grader import Grader, Task
 from course_utils.grading.records import Graded, Submission, submission_from_json, submission_to_json
@@ -27,7 +28,7 @@ QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-
 THREADS = 4  # of one worker process: they share its warm parents, and wait most of the time
 
 
-class ScheduleError(Exception):
+class ScheduleError(CourseError):
     """There are no workers to be had; one line that says what to do."""
 
 
@@ -94,7 +95,7 @@ def workers(count: int, scheduler: str | None = None, *, unsafe: bool = False) -
                 )
             )
         try:
-            client = stack.enter_context(Client(address, timeout=30, set_as_default=False))
+            client = stack.enter_context(Client(address, timeout=10, set_as_default=False))
         except OSError as error:
             raise ScheduleError(f"no Dask scheduler answers at {scheduler}: start one with `dask scheduler`") from error
         if not client.scheduler_info()["workers"]:
