@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +138,16 @@ def _run_cell(source: str, where: str, namespace: dict[str, Any]) -> str | None:
     except (Exception, SystemExit) as error:
         return f"{type(error).__name__}: {error}"
     return None
+
+
+def nbgrader(course: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the stock command as an instructor would, the environment's programs on PATH: it calls alembic."""
+    bin_folder = Path(sys.executable).parent
+    path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
+    command = [bin_folder / "nbgrader", *words]
+    return subprocess.run(
+        command, cwd=course, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
 
 
 # --- a small assignment, so that a kernel starts fast ------------------------------------------------------------

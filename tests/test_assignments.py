@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
@@ -14,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
-from support import ROOT, Answer, graded, load_answers, points, reads, run_in_process, stub, submission
+from support import ROOT, Answer, graded, load_answers, nbgrader, points, reads, run_in_process, stub, submission
 
 from course_utils import release
 from course_utils.grading.forbidden import forbidden_by_problem
@@ -157,22 +154,10 @@ def grade_class(
         path = course / "submitted" / student / made.name / f"{made.name}.ipynb"
         path.parent.mkdir(parents=True)
         nbformat.write(submission(made, cells), path)
-    nbgrader(course, "generate_assignment", made.name)
+    done = nbgrader(course, "generate_assignment", made.name)
+    assert done.returncode == 0, done.stderr
     assert (course / "release" / made.name / f"{made.name}.ipynb").read_bytes().rstrip() == made.student.rstrip()
-    nbgrader(course, "autograde", made.name)
+    done = nbgrader(course, "autograde", made.name)
+    assert done.returncode == 0, done.stderr
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
         return {student: gradebook.find_submission(made.name, student).score for student in answers}
-
-
-def nbgrader(course: Path, *words: str) -> None:
-    """Run the stock command as an instructor would, the environment's programs on PATH: it calls alembic."""
-    bin_folder = Path(sys.executable).parent
-    done = subprocess.run(
-        [bin_folder / "nbgrader", *words],
-        cwd=course,
-        env={**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
