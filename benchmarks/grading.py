@@ -72,7 +72,7 @@ def course_folder(folder: Path, made: release.Released, size: int) -> Path:
 
 
 class Memory(threading.Thread):
-    """The most memory that a process and all below it have had, shared pages counted once, looked at twice a second."""
+    """The most memory that a process and all below it have had, shared pages counted once, looked at every 5 s."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -90,7 +90,7 @@ class Memory(threading.Thread):
 
     def run(self) -> None:
         """Look until it is over."""
-        while not self.over.wait(0.5):
+        while not self.over.wait(5):
             try:
                 self.most = max(self.most, self.now())
             except psutil.Error:

@@ -1,13 +1,11 @@
 """What a fork of the warm parent does to itself before it serves a submission.
 
-Three processes come of one fork, because a process cannot enter the PID namespace that it makes::
+Two processes come of one fork::
 
-    warm parent ── outer: makes the namespaces, waits for the next, ends as it ended
-                     └─ init: process 1 of the new namespace; mounts, reaps, and takes all with it when it ends
-                          └─ the student's process: limits, no capabilities, a filter on system calls
+    warm parent ── init: process 1 of new namespaces; mounts, reaps, and takes all with it when it ends
+                     └─ the student's process: limits, no capabilities, a filter on system calls
 
-All goes through ctypes, since :mod:`os` has no ``unshare`` before Python 3.12. Whatever fails here ends the process:
-nothing is served half isolated.
+Whatever fails here ends the process: nothing is served half isolated.
 """
 
 from __future__ import annotations
@@ -32,6 +30,7 @@ SCRATCH = Path("/run/submission")  # an empty folder of the sandbox
 SUBMISSION, REPORT = 3, 4  # the only descriptors beyond the standard three, by the number that they get
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc_with_lock = ctypes.PyDLL(None, use_errno=True)  # keeps Python's lock, for what must not be interrupted
 _NEW_MOUNT, _NEW_IPC, _NEW_USER, _NEW_PID, _NEW_NET = 0x20000, 0x08000000, 0x10000000, 0x20000000, 0x40000000
 _READ_ONLY, _NO_SUID, _NO_DEVICES, _NO_EXEC, _REMOUNT, _BIND, _RECURSIVE = 1, 2, 4, 8, 32, 4096, 16384
 _PARENT_DEATH, _DUMPABLE, _SECCOMP, _DROP_BOUND, _NO_NEW_PRIVILEGES = 1, 4, 22, 24, 38
@@ -62,26 +61,43 @@ class Limits:
                 raise ValueError(f"Limits: {name} must be a whole number of at least 1, got {value!r}")
 
 
-def isolate(descriptor: int, report: int, limits: Limits, serve: Callable[[int], None]) -> NoReturn:
-    """Become the student's process, behind an init of its own, and serve; never return.
+def fork_isolated(descriptor: int, report: int, limits: Limits, serve: Callable[[int], None]) -> int:
+    """Fork into namespaces of its own an init, which starts the student's process, isolated, behind it.
 
     Args:
-        descriptor: the submission's socket; every other descriptor is closed.
-        report: a pipe that is told ``init PID``, then ``ready`` or what failed, one a line.
+        descriptor: the submission's socket; every other descriptor is closed there.
+        report: a pipe that is told ``ready``, or ``error`` and what failed.
         limits: what the submission may use.
         serve: what the student's process does, given the socket.
+
+    Returns:
+        The number of init, with which all that is below it ends. Its exit status is the student's; above 128, the
+        signal that ended it.
     """
-    _keep_only(descriptor, report)
-    try:
-        _enter_namespaces()
-        init = os.fork()
-    except BaseException as error:
-        _fail(error)
-    if init == 0:
-        _be_init(limits, serve)
-    os.write(REPORT, f"init {init}\n".encode())
-    os.closerange(SUBMISSION, REPORT + 1)
-    _end_like(os.waitstatus_to_exitcode(os.waitpid(init, 0)[1]))
+    user, group = os.getuid(), os.getgid()
+    pid = _clone(_NEW_USER | _NEW_MOUNT | _NEW_IPC | _NEW_PID | _NEW_NET)
+    if pid == 0:
+        try:
+            _keep_only(descriptor, report)
+            _map_user(user, group)
+            _be_init(limits, serve)
+        except BaseException as error:
+            _fail(error)
+    return pid
+
+
+def _clone(namespaces: int) -> int:
+    """``os.fork`` into new namespaces: as two steps, unshare and fork, it would take a process more."""
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid = _libc_with_lock.syscall(_CLONE_CALL[_column()], namespaces | signal.SIGCHLD, 0, 0, 0, 0)
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return 0
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    if pid < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"clone: {os.strerror(number)}")
+    return pid
 
 
 def confine(descriptor: int, limits: Limits, serve: Callable[[int], None]) -> NoReturn:
@@ -149,15 +165,6 @@ def _fail(error: BaseException) -> NoReturn:
     os._exit(1)
 
 
-def _end_like(code: int) -> NoReturn:
-    """End with the status of init, whose own status above 128 stands for the signal that ended the student."""
-    number = -code if code < 0 else code - 128
-    if 0 < number < signal.NSIG:
-        signal.signal(number, signal.SIG_DFL) if number not in (signal.SIGKILL, signal.SIGSTOP) else None
-        os.kill(os.getpid(), number)
-    os._exit(code & 0xFF)
-
-
 def _call(name: str, *arguments: object) -> None:
     """Call a function of the C library.
 
@@ -192,9 +199,7 @@ def _above(number: int) -> int:
     return number
 
 
-def _enter_namespaces() -> None:
-    user, group = os.getuid(), os.getgid()
-    _call("unshare", _NEW_USER | _NEW_MOUNT | _NEW_IPC | _NEW_PID | _NEW_NET)
+def _map_user(user: int, group: int) -> None:
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
@@ -274,16 +279,21 @@ _REFUSED_CALLS = {
     "userfaultfd": (323, 282),
     "io_uring_setup": (425, 425),
 }
-_SOCKET_CALL = (41, 198)
+_SOCKET_CALL, _CLONE_CALL = (41, 198), (56, 220)
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _SOCKETS = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)  # others, as AF_VSOCK, know no network namespace
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _PERMISSION = 0x7FFF0000, 0x00050001  # the second: fail with EPERM
 
 
+def _column() -> int:
+    """Which of the numbers of a system call is this machine's."""
+    return _ARCHITECTURES[platform.machine()][0]
+
+
 def _filter_calls() -> None:
     """Have the kernel refuse the calls above, those of another architecture, and sockets of other families."""
-    column, architecture = _ARCHITECTURES[platform.machine()]
+    column, architecture = _column(), _ARCHITECTURES[platform.machine()][1]
     program = [(_LOAD, 0, 0, 4), (_JUMP_EQUAL, 1, 0, architecture), (_RETURN, 0, 0, _PERMISSION)]
     program += [(_LOAD, 0, 0, 0), (_JUMP_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _PERMISSION)]
     for numbers in _REFUSED_CALLS.values():
@@ -312,8 +322,7 @@ def main() -> None:
     """Isolate one fork that only looks round, and print what it found or what failed, as JSON."""
     ours, theirs = socket.socketpair()
     reading, writing = os.pipe()
-    if os.fork() == 0:
-        isolate(theirs.fileno(), writing, Limits(), _trial)
+    fork_isolated(theirs.fileno(), writing, Limits(), _trial)
     theirs.close()
     os.close(writing)
     told = os.fdopen(reading).read()

@@ -29,7 +29,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from course_utils.grading.frames import GoneError
-from course_utils.grading.isolate import Limits, confine, isolate, workplace
+from course_utils.grading.isolate import Limits, confine, fork_isolated, workplace
 from course_utils.grading.sandbox import SandboxError, Watch
 
 LONGEST_ORDER = 1 << 16
@@ -174,19 +174,19 @@ def _fork_isolated(
 ) -> dict[str, Any]:
     """Fork, wait until the student's process is isolated, and keep hold of its init."""
     reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            isolate(descriptor, writing, limits, serve_submission)
-        finally:
-            os._exit(1)
-    os.close(writing)
+    try:
+        pid = fork_isolated(descriptor, writing, limits, serve_submission)
+    except OSError as error:
+        os.close(reading)
+        return {"error": str(error)}
+    finally:
+        os.close(writing)
     with os.fdopen(reading) as report:
         lines = dict(line.rstrip("\n").partition(" ")[::2] for line in report)
     if "ready" not in lines:
         os.waitpid(pid, 0)
         return {"error": lines.get("error", "it ended")}
-    inits[pid] = os.pidfd_open(int(lines["init"]))
+    inits[pid] = os.pidfd_open(pid)
     return {"pid": pid}
 
 
@@ -196,7 +196,8 @@ def _end(pid: int, init: int) -> int:
         signal.pidfd_send_signal(init, signal.SIGKILL)
     os.close(init)
     shutil.rmtree(workplace(pid), ignore_errors=True)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return code if code <= 128 else 128 - code  # how an init tells of a signal
 
 
 def main(role: str, descriptor: int) -> None:
