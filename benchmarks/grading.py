@@ -123,24 +123,21 @@ def timed(folder: Path, *command: object, line: Callable[[float, Memory], None] 
     return {"seconds": time.monotonic() - began, "first": first, "memory_mib": memory.most / 2**20}
 
 
-def side_by_side(folder: Path, made: release.Released, size: int, rounds: int) -> dict[str, Any]:
-    """Both programs on the same class, by turns."""
-    found: dict[str, list[dict[str, float]]] = {"nbgrader": [], "course": []}
-    for turn in range(rounds):
-        course = course_folder(folder / f"{size}-{turn}", made, size)
-        timed(course, BIN / "nbgrader", "generate_assignment", NAME)
-        found["nbgrader"].append(timed(course, BIN / "nbgrader", "autograde", NAME))
-        shutil.rmtree(course / "autograded")
-        found["course"].append(timed(course, BIN / "course", "grade", NAME, "--course", course))
-        shutil.rmtree(course)
-    seconds = {name: sum(run["seconds"] for run in runs) / rounds for name, runs in found.items()}
+def side_by_side(folder: Path, made: release.Released, size: int) -> dict[str, Any]:
+    """Both programs on the same class, one after the other."""
+    course = course_folder(folder, made, size)
+    timed(course, BIN / "nbgrader", "generate_assignment", NAME)
+    theirs = timed(course, BIN / "nbgrader", "autograde", NAME)
+    shutil.rmtree(course / "autograded")
+    ours = timed(course, BIN / "course", "grade", NAME, "--course", course)
+    shutil.rmtree(course)
+    found = {"nbgrader": theirs, "course": ours}
     return {
         "submissions": size,
-        "rounds": rounds,
         **found,
-        "a_minute": {name: 60 * size / value for name, value in seconds.items()},
-        "seconds_each": {name: value / size for name, value in seconds.items()},
-        "ratio": seconds["nbgrader"] / seconds["course"],
+        "a_minute": {name: 60 * size / run["seconds"] for name, run in found.items()},
+        "seconds_each": {name: run["seconds"] / size for name, run in found.items()},
+        "ratio": theirs["seconds"] / ours["seconds"],
     }
 
 
@@ -227,8 +224,7 @@ def machine() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--sizes", type=int, nargs="*", default=[20, 200], help="classes graded by both programs")
-    parser.add_argument("--rounds", type=int, nargs="*", default=[2, 1], help="how often each of them")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[20, 20, 200], help="classes graded by both programs")
     parser.add_argument("--alone", type=int, default=1000, help="class graded by course grade alone; 0 for none")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"), help="where figures go")
     options = parser.parse_args()
@@ -239,8 +235,8 @@ def main() -> None:
         found["milliseconds"] = where_time_goes(Path(folder), made, 40)
         print(json.dumps(found, indent=1), flush=True)
         found["side_by_side"] = []
-        for size, rounds in zip(options.sizes, options.rounds, strict=False):
-            found["side_by_side"].append(side_by_side(Path(folder), made, size, rounds))
+        for turn, size in enumerate(options.sizes):
+            found["side_by_side"].append(side_by_side(Path(folder, str(turn)), made, size))
             print(json.dumps(found["side_by_side"][-1], indent=1), flush=True)
         if options.alone:
             found["alone"] = alone(Path(folder), made, options.alone)

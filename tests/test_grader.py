@@ -257,6 +257,30 @@ def test_files_lie_beside_the_notebook_on_both_sides(grader: Grader, root: Path,
     assert lost(grader.grade(task, handed_in(nb, files={"record.json": b"other"}))) >= {"mean-hidden"}
 
 
+def test_a_large_file_is_laid_out_too(grader: Grader, task: Task, made) -> None:
+    code = "import os\ndef mean(numbers):\n    return sum(numbers) / len(numbers) * (os.path.getsize('big') == 9 << 20)"
+    nb = submission(made, {"mean": code})
+    assert lost(grader.grade(task, handed_in(nb, files={"big": bytes(9 << 20)}))) == set()
+
+
+def test_names_in_notes_are_printable(grader: Grader, task: Task, made) -> None:
+    nb = submission(made, {})
+    nb.cells.insert(2, new_code_cell("import os\nos._exit(1)", metadata={"nbgrader": {"grade_id": "a\x1b[31m\nb"}}))
+    notes = grader.grade(task, handed_in(nb)).notes
+    assert notes
+    assert all(note.isprintable() for note in notes)
+
+
+def test_a_warm_parent_that_has_died_is_started_again(task: Task, made) -> None:
+    with Grader() as grader:
+        for place in (0, 1):
+            assert lost(grader.grade(task, handed_in(submission(made, {})))) == set()
+            parent = grader.parents[place]
+            parent.process.kill()
+            parent.process.wait()
+            assert lost(grader.grade(task, handed_in(submission(made, {})))) == set()
+
+
 # --- when it is graded again ---
 
 

@@ -245,11 +245,8 @@ def grade(
         raise FailureError("grading needs Linux, whose sandbox it uses: grade in a virtual machine or on a server")
     with _grade_extra():
         from course_utils.grading.commands import Order, grade
-
-        order = Order(
-            _root_of(name), name, course, archive, tuple(student or ()), workers, scheduler, db, regrade, unsafe
-        )
-        grade(order, _console())
+    order = Order(_root_of(name), name, course, archive, tuple(student or ()), workers, scheduler, db, regrade, unsafe)
+    grade(order, _console())
 
 
 @app.command()
@@ -264,8 +261,7 @@ def report(
         raise MisuseError(f"no format {form!r}: there are table and csv")
     with _grade_extra():
         from course_utils.grading.commands import show_report
-
-        show_report(_root_of(name), name, course, db, form, _console())
+    show_report(_root_of(name), name, course, db, form, _console())
 
 
 @app.command()
@@ -273,8 +269,7 @@ def feedback(name: Name, course: Course = Path(), student: Students = None, db: 
     """Write DIR/feedback/<student>/NAME/NAME.html: the student's work, points and messages, no hidden test."""
     with _grade_extra():
         from course_utils.grading.commands import give_feedback
-
-        give_feedback(name, course, db, student or [], _console())
+    give_feedback(name, course, db, student or [], _console())
 
 
 def _console() -> Console:

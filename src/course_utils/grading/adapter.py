@@ -31,9 +31,9 @@ class TrustedExecute(NbGraderPreprocessor):
         """Replace a notebook by its autograded form.
 
         Raises:
-            IntakeError: there are links in what was handed in: nbgrader would copy what they lead to.
+            IntakeError: there are links in what was handed in, or it is not where nbgrader says.
+            ReleaseError: the assignment is not in the repository.
             SandboxError: there is no sandbox to be had.
-            IntakeError, ReleaseError: the submission or its assignment is not where nbgrader says.
         """
         name, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
         task = _task(self.repository, name)

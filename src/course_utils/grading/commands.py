@@ -23,7 +23,7 @@ from course_utils.grading.intake import from_archive, from_folder
 from course_utils.grading.outputs import printable
 from course_utils.grading.records import Graded, Submission
 from course_utils.grading.schedule import grade_all, workers
-from course_utils.notebooks import points_of
+from course_utils.notebooks import grade_id, points_of
 
 UNSAFE = "no sandbox (--unsafe): students' code runs with your rights on this machine; the gradebook records it"
 
@@ -122,9 +122,8 @@ def _announce(order: Order, console: Console) -> None:
 
 def _taken_in(order: Order, task: Task) -> list[Submission]:
     if order.archive is None:
-        return from_folder(order.course, order.name, declared=task.declared, students=order.students or None)
-    found = from_archive(order.archive, order.name, declared=task.declared)
-    return [one for one in found if not order.students or one.student in order.students]
+        return from_folder(order.course, order.name, declared=task.declared, students=order.students)
+    return from_archive(order.archive, order.name, declared=task.declared, students=order.students)
 
 
 def _graded(
@@ -146,7 +145,7 @@ def _graded(
 
 def _points(task: Task) -> dict[str, float]:
     cells = nbformat.reads(task.source, as_version=4).cells
-    return {cell.metadata.nbgrader.grade_id: points_of(cell) for cell in cells if points_of(cell)}
+    return {grade_id(cell): points_of(cell) for cell in cells if points_of(cell)}
 
 
 @contextmanager

@@ -204,6 +204,7 @@ _DECODERS: dict[str, Callable[..., Any]] = {
     "d": Decoder.mapping,
     "t": lambda decoder, *items: tuple(decoder.all(items)),
     "s": lambda decoder, *items: set(distinct(decoder.all(items))),
+    "z": lambda decoder, *items: frozenset(distinct(decoder.all(items))),
     "y": lambda _, name: DTYPES[name],
     "v": _device,
     "R": Decoder.span,

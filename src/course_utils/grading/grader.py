@@ -13,6 +13,7 @@ import json
 import platform
 import signal
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -20,7 +21,7 @@ from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
@@ -35,7 +36,7 @@ from course_utils.grading.integrity import integrity_notes
 from course_utils.grading.isolate import Limits
 from course_utils.grading.records import Graded, Submission, Verdict
 from course_utils.grading.sandbox import Watch, launcher
-from course_utils.grading.untrusted import RefusedError, read_notebook
+from course_utils.grading.untrusted import RefusedError, read_notebook, shown
 from course_utils.grading.warm import Warm
 from course_utils.notebooks import course_of, grade_id, graded_cells, is_solution, is_test, label
 
@@ -97,8 +98,15 @@ def _notebook(text: str) -> NotebookNode:
     return nbformat.reads(text, as_version=4)
 
 
+class Parents(NamedTuple):
+    """The two warm parents."""
+
+    students: Warm
+    referees: Warm
+
+
 class Grader:
-    """Grades submissions one at a time: a context manager that keeps the two warm parents.
+    """Grades submissions: a context manager that keeps the two warm parents.
 
     Args:
         unsafe: run students' code without a sandbox, with the rights of this process. Never for strangers' code.
@@ -108,13 +116,12 @@ class Grader:
     """
 
     def __init__(self, *, unsafe: bool = False) -> None:
-        self.unsafe = unsafe
+        self.unsafe, self.lock = unsafe, threading.Lock()
 
     def __enter__(self) -> Grader:
         inside = [] if self.unsafe else launcher()
         with contextlib.ExitStack() as stack:
-            self.students = stack.enter_context(Warm(inside))
-            self.referees = stack.enter_context(Warm(inside, "referee"))
+            self.parents = Parents(stack.enter_context(Warm(inside)), stack.enter_context(Warm(inside, "referee")))
             self.stack = stack.pop_all()
         return self
 
@@ -124,12 +131,23 @@ class Grader:
         self.stack.close()
 
     def grade(self, task: Task, submission: Submission) -> Graded:
-        """Grade one submission; whatever it does, there is an answer.
+        """Grade one submission; whatever it does, there is an answer. Several threads may do so at once.
 
         Raises:
             SandboxError: its process could not be isolated.
-            GoneError: a warm parent is gone.
+            GoneError: a warm parent is gone, and so is the one that took its place.
         """
+        parents = self.parents
+        try:
+            return self._grade(task, submission)
+        except GoneError:
+            with self.lock:
+                if self.parents is parents:  # no other thread has seen to it
+                    self.stack.close()
+                    self.__enter__()
+            return self._grade(task, submission)
+
+    def _grade(self, task: Task, submission: Submission) -> Graded:
         started = time.monotonic()
         blank = Graded(submission.student, task.name, unsafe=self.unsafe, notes=submission.notes)
         released = _notebook(task.released)
@@ -137,7 +155,7 @@ class Grader:
             if submission.refusal:
                 raise RefusedError(submission.refusal)
             notebook, notes = read_notebook(submission.notebook, task.name)
-            attempts = _Attempts(self, task, notebook, submission.files)
+            attempts = _Attempts(self.parents, task, notebook, submission.files)
             attempts.make()
         except RefusedError as error:
             return replace(blank, refusal=str(error), notebook=refused(released, str(error)))
@@ -162,7 +180,7 @@ def _without_forbidden(attempts: _Attempts) -> list[Verdict]:
     verdicts = []
     for cell in filter(is_test, attempts.source.cells):
         verdict, findings = attempts.verdicts[grade_id(cell)], attempts.costing.get(course_of(cell)["problem"])
-        verdicts.append(Verdict(verdict.grade_id, False, f"{_words(findings[0])}") if findings else verdict)
+        verdicts.append(Verdict(verdict.grade_id, False, _words(findings[0])) if findings else verdict)
     return verdicts
 
 
@@ -173,10 +191,10 @@ def _words(finding: Finding) -> str:
 class _Attempts:
     """The attempts at one submission, and what is known so far."""
 
-    def __init__(self, grader: Grader, task: Task, notebook: NotebookNode, files: Mapping[str, bytes]) -> None:
-        self.grader, self.task, self.notebook = grader, task, notebook
+    def __init__(self, parents: Parents, task: Task, notebook: NotebookNode, files: Mapping[str, bytes]) -> None:
+        self.parents, self.task, self.notebook = parents, task, notebook
         self.files = {**task.extras, **files}
-        self.source, self.key = _notebook(task.source), grader.referees.prepare(task.source)
+        self.source, self.key = _notebook(task.source), parents.referees.prepare(task.source)
         self.solutions = {grade_id(c): course_of(c).get("problem", "") for c in self.source.cells if is_solution(c)}
         self.searched = False
         self.costing: dict[str, list[Finding]] = {}
@@ -208,15 +226,14 @@ class _Attempts:
     def _attempt(self, limits: Limits) -> bool:
         """One attempt; whether it came to the end."""
         self.starts, self.cell = self.starts + 1, []
-        grader = self.grader
-        students, student = grader.students.fork(limits)
-        with students:
-            referees, judge = grader.referees.fork(limits)
-            with referees:
-                watches = grader.students.watches[student], grader.referees.watches[judge]
-                end = self._follow(referees, students, watches)
-        status, watch = grader.students.end(student, LINGER if end == {"lost": ""} else 0)
-        referee_status, referee_watch = grader.referees.end(judge)
+        students, referees = self.parents
+        student, number = students.fork(limits)
+        with student:
+            referee, judge = referees.fork(limits)
+            with referee:
+                end = self._follow(referee, student, (students.watches[number], referees.watches[judge]))
+        status, watch = students.end(number, LINGER if end == {"lost": ""} else 0)
+        referee_status, referee_watch = referees.end(judge)
         self.cpu_seconds += watch.cpu_seconds
         self.memory_bytes = max(self.memory_bytes, watch.memory_bytes)
         if "done" in end:
@@ -265,7 +282,9 @@ class _Attempts:
             cell = self.notebook.cells[place]
             self.skip.append(place)
             self.outputs[place] = [_stopped(reason)]
-            self.notes.append(f"{label(cell, place + 1)} ended the student's process and was left out then: {reason}")
+            self.notes.append(
+                f"{shown(label(cell, place + 1))} ended the student's process and was left out then: {reason}"
+            )
             self._lose(self.solutions.get(grade_id(cell)), reason)
         elif kind == "test":
             cell = self.source.cells[place]
@@ -274,7 +293,7 @@ class _Attempts:
         elif kind == "search":
             raise RefusedError(f"its code could not be searched for forbidden names ({reason})")
         else:
-            raise RefusedError(f"the assignment's setup could not be run ({reason}): are the limits too tight?")
+            raise RefusedError(f"the assignment's files and setup failed ({reason}): are the limits too tight?")
 
     def _lose(self, problem: str | None, reason: str) -> None:
         """Every graded cell of a problem that has no verdict yet is lost."""

@@ -36,7 +36,7 @@ def from_folder(
     assignment: str,
     *,
     declared: Sequence[str] = (),
-    students: Sequence[str] | None = None,
+    students: Sequence[str] = (),
     limits: IntakeLimits = LIMITS,
 ) -> list[Submission]:
     """Read ``course/submitted/<student>/<assignment>/``; a student without that folder has no submission.
@@ -45,7 +45,7 @@ def from_folder(
         course: nbgrader's course folder.
         assignment: the assignment's name.
         declared: paths of further files that belong to a submission, below its folder.
-        students: whose submissions are read; everyone's where None.
+        students: whose submissions are read; everyone's where empty.
         limits: how much is read.
 
     Returns:
@@ -62,19 +62,22 @@ def from_folder(
             f"{submitted} cannot be read ({error.strerror}): "
             "name the folder that holds submitted/<student>/<assignment>/ with --course"
         ) from error
-    wanted = None if students is None else {nfc(student) for student in students}
-    names = [name for name in names if not is_junk([name]) and (wanted is None or nfc(name) in wanted)]
+    wanted = {nfc(student) for student in students}
+    names = [name for name in names if not is_junk([name]) and (not wanted or nfc(name) in wanted)]
     found: dict[str, list[Submission]] = {}
     for name in names:
         for one in _from_student(submitted, name, assignment, declared, limits):
             found.setdefault(one.student, []).append(one)
-    for missing in sorted((wanted or set()) - set(found)):
-        raise IntakeError(f"{submitted} holds no submission of {shown(missing)} for {assignment}: is the id right?")
-    return [_only(student, found[student]) for student in sorted(found)]
+    return _chosen(found, wanted, f"{submitted} holds no submission of %s for {assignment}: is the id right?")
 
 
 def from_archive(
-    archive: Path, assignment: str, *, declared: Sequence[str] = (), limits: IntakeLimits = LIMITS
+    archive: Path,
+    assignment: str,
+    *,
+    declared: Sequence[str] = (),
+    students: Sequence[str] = (),
+    limits: IntakeLimits = LIMITS,
 ) -> list[Submission]:
     """Read the submissions in a zip: an export of Moodle or Canvas, or folders named by student.
 
@@ -82,18 +85,27 @@ def from_archive(
         archive: the zip.
         assignment: the assignment's name.
         declared: paths of further files that belong to a submission.
+        students: whose submissions are wanted; everyone's where empty.
         limits: how much is read and unpacked.
 
     Returns:
         One submission for each student, sorted by student; one that cannot be graded carries its refusal.
 
     Raises:
-        IntakeError: there is no such file, or it is not a zip that can be read.
+        IntakeError: there is no such file, it is not a zip that can be read, or one of ``students`` is not in it.
     """
     found: dict[str, list[Submission]] = {}
     for handed in read_archive(archive, assignment, limits):
         found.setdefault(handed.student, []).append(submission(handed, assignment, declared, limits))
-    return [_only(student, found[student]) for student in sorted(found)]
+    wanted = {nfc(student) for student in students}
+    return _chosen(found, wanted, f"{archive} holds no submission of %s: is the id right?")
+
+
+def _chosen(found: dict[str, list[Submission]], wanted: set[str], missing: str) -> list[Submission]:
+    """One submission for each student, of those that are wanted."""
+    for student in sorted(wanted - set(found)):
+        raise IntakeError(missing.replace("%s", shown(student)))
+    return [_only(student, found[student]) for student in sorted(found) if not wanted or student in wanted]
 
 
 def _only(student: str, found: Sequence[Submission]) -> Submission:

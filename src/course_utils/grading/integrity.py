@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from nbformat import NotebookNode
 
+from course_utils.grading.untrusted import shown
 from course_utils.notebooks import course_of, grade_id, is_locked, label, nbgrader_of
 
 _ROLE = ("grade", "solution", "locked", "task", "points")
@@ -97,7 +98,7 @@ def _claims(released: NotebookNode, submission: NotebookNode) -> Iterator[str]:
     for place, cell in enumerate(submission.cells, start=1):
         tags = cell.metadata.get("tags")
         if isinstance(tags, list) and _SKIP in tags:
-            yield f"{label(cell, place)} carries the tag {_SKIP}: run all the same"
+            yield f"{shown(label(cell, place))} carries the tag {_SKIP}: run all the same"
         role = nbgrader_of(cell)
         if grade_id(cell) not in known and (role.get("grade") or role.get("locked") or role.get("solution")):
             name = f"{grade_id(cell)[:40]!a}"

@@ -39,16 +39,16 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 @dataclass(frozen=True)
 class Limits:
-    """What one submission may use, all its processes together unless it says otherwise.
+    """What one submission may use: the student's processes together, and the referee that judges them.
 
     CPU time decides; the wall clock only guards against code that waits for ever.
     """
 
-    cpu_seconds: int = 120  # in all, started anew or not
+    cpu_seconds: int = 120  # in all; of the student's processes, over all starts
     cell_cpu_seconds: int = 30  # of one cell, the student's or a test
     wall_seconds: int = 600
     cell_wall_seconds: int = 120
-    starts: int = 10  # of its process, after one has ended
+    starts: int = 10  # of the student's process, the first included
     memory_bytes: int = 2 << 30  # of what it shares with the warm parent, its share counts
     processes: int = 64  # threads count
     open_files: int = 256  # of each process
@@ -101,7 +101,7 @@ def _clone(namespaces: int) -> int:
 
 
 def confine(descriptor: int, limits: Limits, serve: Callable[[int], None]) -> NoReturn:
-    """Serve with limits but in the namespaces of the warm parent: for code that is trusted, fed with what is not."""
+    """Serve with limits but in the warm parent's namespaces: the referee, and all that is run without a sandbox."""
     status = 1
     try:
         workplace(os.getpid()).mkdir()

@@ -35,6 +35,7 @@ __all__ = ["DEEPEST_CALL", "LONGEST_TEXT", "Header", "Peer"]
 DEEPEST_CALL = 30  # calls within calls, counted on this side
 
 Header = dict[str, Any]
+Operation = Callable[[Header, list[bytes]], Header]
 
 
 class Peer:
@@ -43,7 +44,7 @@ class Peer:
     Args:
         connection: a connected stream socket; its timeout bounds every request, what it serves meanwhile included.
         limits: what one frame may hold.
-        operations: further requests that this end answers, by name: header → header.
+        operations: further requests that this end answers, by name: header and blobs → header.
         writes: whether changes that the other side makes in place to what it was given are made here too. Where they
             are not, they are an AssertionError. The student's end always accepts them.
 
@@ -56,7 +57,7 @@ class Peer:
         self,
         connection: socket.socket,
         limits: FrameLimits | None = None,
-        operations: dict[str, Callable[[Header], Header]] | None = None,
+        operations: dict[str, Operation] | None = None,
         *,
         writes: bool = False,
     ) -> None:
@@ -181,12 +182,12 @@ class Peer:
         first = len(self.handles.given)
         try:
             tree = encoder.encode(value)
+            beside = Encoder(self.handles)  # numbered apart from the value's objects, in the same blobs
+            beside.blobs = encoder.blobs
+            return {"values": tree, "modules": beside.encode(self.modules.outgoing())}
         except ValueError:
             self.handles.forget(first)
             raise
-        beside = Encoder(self.handles)  # numbered apart from the value's objects, in the same blobs
-        beside.blobs = encoder.blobs
-        return {"values": tree, "modules": beside.encode(self.modules.outgoing())}
 
     def _read(self, header: Header, blobs: list[bytes], decoder: Decoder) -> Any:
         """The value that a message says, after what it says of modules."""
@@ -236,7 +237,7 @@ class Peer:
             return self._answer_vjp(header, blobs)
         if operation in self.operations:
             encoder = Encoder(self.handles)
-            reply = self.operations[operation](header)
+            reply = self.operations[operation](header, blobs)
             if "values" in reply:
                 reply = {**reply, **self._written(reply["values"], encoder)}
             return reply, encoder.blobs

@@ -55,7 +55,7 @@ class Graded:
         unsafe: whether it was run without a sandbox.
         seconds: how long it took, by the clock.
         cpu_seconds: CPU time of the student's processes.
-        memory_bytes: the most memory that they had at once beyond what they share with the warm parent.
+        memory_bytes: the most memory that they had at once, beyond what the first look found.
         starts: how often the student's process was started.
     """
 

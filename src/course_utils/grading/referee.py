@@ -62,6 +62,7 @@ def main(descriptor: int) -> None:
             costing, others = forbidden_by_problem(source, submission)
             found = {problem: list(map(asdict, findings)) for problem, findings in costing.items()}
             frames.send(connection, {"forbidden": [found, list(map(asdict, others))]})
+        frames.send(connection, {"begin": ["files", 0]})
         _lay_out(student, dict(zip(job["files"], blobs, strict=True)))
         steps = [step for step in split.plan(source, submission) if not _is_over(step, job)]
         for step, event in split.run(source, steps, student):

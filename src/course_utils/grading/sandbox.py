@@ -176,13 +176,15 @@ def require(found: Probe) -> None:
 
 
 def _output(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired as error:
+        raise SandboxError(
+            "the sandbox does not start: it did not answer for a minute; is the machine busy?"
+        ) from error
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        hint = (
-            "allow user namespaces (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0), or use a machine "
-        )
-        hint += "that does"
+        hint = "allow user namespaces (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)"
         raise SandboxError(f"the sandbox does not start: {last}; {hint}, or use a machine that does")
     return done.stdout
 

@@ -1,14 +1,13 @@
 """Grading a class: submissions go to workers through Dask, and come back as they are done.
 
-A task carries the submission's bytes and gives JSON back; nothing else passes between client and workers, which may
-be on other machines. The client alone writes.
+A submission goes out and its grading comes back as JSON; the assignment is sent once. Workers may be on other machines;
+the client alone writes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -17,7 +16,6 @@ import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
 
 from course_utils._errors import CourseError
-from course_utils.grading.frames import GoneError
 from course_utils.grading.grader import Grader, Task
 from course_utils.grading.records import Graded, Submission, submission_from_json, submission_to_json
 
@@ -42,31 +40,18 @@ class Keeper(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """Start the grader; where there is no sandbox, the client learns it."""
-        self.lock = threading.Lock()
         self.grader = Grader(unsafe=self.unsafe).__enter__()
 
     def teardown(self, worker: Worker) -> None:
         """End it with the worker."""
         self.grader.__exit__(None, None, None)
 
-    def grade(self, task: Task, submission: Submission) -> Graded:
-        """Grade; where a warm parent has died, start the grader once more."""
-        grader = self.grader
-        try:
-            return grader.grade(task, submission)
-        except GoneError:
-            with self.lock:
-                if self.grader is grader:  # no other thread has done it
-                    grader.__exit__(None, None, None)
-                    self.grader = Grader(unsafe=self.unsafe).__enter__()
-            return self.grader.grade(task, submission)
-
 
 def _grade(task: Task, submission: str) -> str:
     """What a worker does."""
     keeper = get_worker().plugins[KEEPER]
     assert isinstance(keeper, Keeper)
-    return keeper.grade(task, submission_from_json(submission)).to_json()
+    return keeper.grader.grade(task, submission_from_json(submission)).to_json()
 
 
 @contextlib.contextmanager
@@ -107,7 +92,7 @@ def workers(count: int, scheduler: str | None = None, *, unsafe: bool = False) -
 def grade_all(client: Client, task: Task, submissions: Sequence[Submission]) -> Iterator[tuple[Submission, Graded]]:
     """Grade submissions on a client's workers, in whatever order they are done.
 
-    A worker that dies has its submissions graded elsewhere; one that takes several workers with it is refused.
+    A worker that dies has its submissions graded elsewhere; a submission that takes several workers with it is refused.
     """
     shared = client.scatter(task, broadcast=True, hash=False)
     waiting = iter(submissions)

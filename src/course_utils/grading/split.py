@@ -77,7 +77,7 @@ class Student:
     def put(self, files: Mapping[str, bytes]) -> None:
         """Lay files beside the notebook."""
         for name, content in files.items():
-            self.peer.ask("put", {"file": name, "content": content.hex()})
+            self.peer.ask("put", {"file": name}, [content])
 
     def name(self, name: str) -> Any:
         """What stands under a name: a value, or a stand-in.

@@ -94,7 +94,7 @@ class Names:
         self.shell = Shell.instance(config=settings)
         self.shell.enable_matplotlib("inline")
 
-    def run(self, header: Header) -> Header:
+    def run(self, header: Header, _: list[bytes]) -> Header:
         """Run a cell; what it put out and what stopped it go back as text."""
         self.shell.shown, self.shell.trace = [], []
         out, err = _Stream(), _Stream()
@@ -104,7 +104,7 @@ class Names:
         stopped = error and [type(error).__name__, str(error)[:MOST_TEXT], "\n".join(self.shell.trace)[:MOST_TEXT]]
         return {"stdout": out.text(), "stderr": err.text(), "shown": _kept(self.shell.shown), "stopped": stopped}
 
-    def name(self, header: Header) -> Header:
+    def name(self, header: Header, _: list[bytes]) -> Header:
         """What stands under a name now."""
         name = str(header["name"])
         if name not in self.shell.user_ns:
@@ -123,11 +123,11 @@ def _kept(shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-def put(header: Header) -> Header:
+def put(header: Header, blobs: list[bytes]) -> Header:
     """Lay a file of the assignment beside the notebook."""
     path = Path(str(header["file"]))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(bytes.fromhex(header["content"]))
+    path.write_bytes(blobs[0])
     return {}
 
 

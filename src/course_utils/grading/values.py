@@ -7,7 +7,7 @@ is a list whose first entry is a tag.
 ``[f, "inf"]``       a float that JSON has no word for; ``[c, re, im]`` a complex number
 ``[b, n]``           bytes, in blob n
 ``[l, …] [d, …]``    list, dict (pairs of key and value): objects, as tensors and arrays are
-``[t, …] [s, …]``    tuple, set
+``[t, …] [s, …] [z, …]``            tuple, set, frozenset
 ``[T, dtype, shape, n, tracking]``  tensor in blob n; tracking 0, 1 (a leaf that needs its gradient) or 2
 ``[N, dtype, shape, n]``            NumPy array or, with shape null, scalar
 ``[U, width, shape, text, …]``      NumPy array of strings
@@ -176,10 +176,10 @@ class Encoder(Message):
         with self.numbered(value):
             return ["d", *([self.encode(key), self.encode(item)] for key, item in value.items())]
 
-    def collection(self, value: set | frozenset) -> list:
-        """A set."""
+    def members(self, value: set | frozenset) -> list:
+        """What is in a set."""
         self.entries(value)
-        return ["s", *self.all(value)]
+        return self.all(value)
 
     def entries(self, value: dict | set | frozenset) -> None:
         """Refuse more entries than the other side takes."""
@@ -214,7 +214,8 @@ _ENCODERS: list[tuple[Any, Callable[[Any, Any], Any]]] = [
     (list, Encoder.sequence),
     (dict, Encoder.mapping),
     (tuple, lambda encoder, value: ["t", *encoder.all(value)]),
-    ((set, frozenset), Encoder.collection),
+    (set, lambda encoder, value: ["s", *encoder.members(value)]),
+    (frozenset, lambda encoder, value: ["z", *encoder.members(value)]),
     (torch.dtype, lambda _, value: ["y", str(value).removeprefix("torch.")]),
     (torch.device, lambda _, value: ["v", str(value)]),
     (range, _range),

@@ -33,6 +33,7 @@ from course_utils.grading.isolate import Limits, confine, fork_isolated, workpla
 from course_utils.grading.sandbox import SandboxError, Watch
 
 LONGEST_ORDER = 1 << 16
+LONGEST_WAIT = 300.0  # seconds for an answer; the first comes after all imports, from what may be a slow disk
 
 
 class Warm:
@@ -53,6 +54,7 @@ class Warm:
     def __enter__(self) -> Warm:
         self.folder = tempfile.TemporaryDirectory(prefix="course-")  # seen only where there is no sandbox
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.control.settimeout(LONGEST_WAIT)
         module = "course_utils.grading.warm"
         command = [*self.launcher, sys.executable, "-m", module, self.role, str(theirs.fileno())]
         outside = {**os.environ, "TMPDIR": self.folder.name}
@@ -79,16 +81,15 @@ class Warm:
             GoneError: the warm parent is gone.
         """
         limits = limits or Limits()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            isolated = bool(self.launcher) and self.role == "student"
-            order = {"do": "fork", "limits": asdict(limits), "isolated": isolated}
+        isolated = bool(self.launcher) and self.role == "student"
+        order = {"do": "fork", "limits": asdict(limits), "isolated": isolated}
+        with contextlib.ExitStack() as stack:
+            ours, theirs = map(stack.enter_context, socket.socketpair())
             answer, descriptors = self._ask(order, [theirs.fileno()])
-        if "error" in answer:
-            ours.close()
-            raise SandboxError(f"a submission's process could not be isolated: {answer['error']}")
-        self.watches[answer["pid"]] = Watch(descriptors[0], limits)
-        return ours, answer["pid"]
+            if "error" in answer:
+                raise SandboxError(f"a submission's process could not be isolated: {answer['error']}")
+            self.watches[answer["pid"]] = Watch(descriptors[0], limits)
+            return ours.dup(), answer["pid"]
 
     def prepare(self, text: str) -> str:
         """Have the role's module read a text once for all later forks; the key under which they know it."""
@@ -119,7 +120,7 @@ class Warm:
 
     def _ask(self, order: dict[str, Any], attached: Sequence[int] = ()) -> tuple[Any, list[int]]:
         text, descriptors = b"", list[int]()
-        with self.lock, contextlib.suppress(ConnectionError):
+        with self.lock, contextlib.suppress(OSError):
             socket.send_fds(self.control, [json.dumps(order).encode()], attached)
             text, descriptors, _, _ = socket.recv_fds(self.control, LONGEST_ORDER, 1)
         if not text:
