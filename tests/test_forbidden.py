@@ -43,6 +43,20 @@ def found(source: str) -> list[tuple[int, str]]:
         ("from course_utils.attention import *", [(1, "course_utils.attention")]),
         ("import importlib\nimportlib.import_module('course_utils.attention')", [(2, "course_utils.attention")]),
         ("__import__('torch').softmax(x)", [(1, "torch.softmax")]),
+        ("%matplotlib inline\nprint('w =%s' % 1)\ntorch.softmax", [(3, "torch.softmax")]),
+        ("%prun -D out.prof 1\ntorch.softmax", [(2, "torch.softmax")]),
+        ("%time --no-raise-error s = torch.softmax", [(1, "torch.softmax")]),
+        ("y = 1\ns = %time torch.softmax\ns(y)", [(2, "torch.softmax"), (3, "torch.softmax")]),
+        ("%%capture out\ny = 1\ntorch.softmax(y)", [(3, "torch.softmax")]),
+        ("In [1]: t = torch\nt.softmax", [(2, "torch.softmax")]),
+        ("a = t = torch\nt.softmax", [(2, "torch.softmax")]),
+        ("t, a = torch, 0\nt.softmax", [(2, "torch.softmax")]),
+        ("t = torch if x else 0\nt.softmax", [(2, "torch.softmax")]),
+        ("(torch or 0).softmax", [(1, "torch.softmax")]),
+        ("class A:\n    def softmax(self): return 1\nself = x\nself.softmax()", [(4, METHOD)]),
+        ("class A:\n    def softmax(self): return 1\ndef f(self): return self.softmax()", [(3, METHOD)]),
+        ("class A:\n    def softmax(self):\n        self = x\n        return self.softmax()", [(4, METHOD)]),
+        ("class A(B):\n    pass\na = A(x)\na.softmax()", [(4, METHOD)]),
     ],
 )
 def test_found(source: str, findings: list[tuple[int, str]]) -> None:
@@ -55,6 +69,7 @@ def test_found(source: str, findings: list[tuple[int, str]]) -> None:
         "def softmax(x):\n    return x\nsoftmax(3)",
         "class Mine:\n    def softmax(self):\n        return 1\n    def again(self):\n        return self.softmax()",
         "import math\nmath.softmax",
+        "class Mine:\n    def softmax(self):\n        return 1\nlayer = Mine()\nlayer.softmax()",
         "from torch.nn.functional import *\ndef softmax(x):\n    return x\nsoftmax(3)",
         "torch.softmax_like(x)",
         "torch.exp(x) / torch.exp(x).sum()",
@@ -204,6 +219,8 @@ def costs(made: release.Released, solutions: dict[str, str], *others: str, first
             {"mean", "spread"},
             0,
         ),
+        # an operator is used without a name
+        ({}, ["class N: pass\nN.__rshift__ = lambda x, y: math.fsum(x)"], {"mean", "spread"}, 0),
         # a problem's own names
         ({"spread": SPREAD.format("h(numbers)")}, ["from numpy import ptp as h"], {"spread"}, 0),
         ({"spread": SPREAD.format("h(numbers)")}, ["from numpy import ptp as h\ndef k(h): pass"], {"spread"}, 0),

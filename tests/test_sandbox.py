@@ -388,6 +388,21 @@ def test_leaving_harms_nothing(warm: Warm, source: str) -> None:
         assert found(student, "1 + 1") == 2
 
 
+def test_an_odd_process_name_does_not_end_the_watch(warm: Warm) -> None:
+    source = """
+import ctypes, os, time
+ctypes.CDLL(None).prctl(15, b"\\xff", 0, 0, 0)
+for part in range(6):
+    if os.fork() == 0:
+        break
+kept = bytes(range(256)) * (80 << 12)
+time.sleep(60)
+"""
+    with submission(warm) as student:
+        assert student.is_lost_by(source)
+        assert "MiB of memory" in student.reason()
+
+
 def test_the_status_tells_how_it_ended(warm: Warm) -> None:
     connection, pid = warm.fork(LIMITS)
     with connection, pytest.raises(GoneError):

@@ -16,8 +16,6 @@ from nbformat.v4 import new_markdown_cell, new_output
 from course_utils.grading.records import Verdict
 from course_utils.notebooks import grade_id, graded_cells, is_locked, is_test
 
-MOST_OUTPUT = 8 << 20  # characters of all outputs of a notebook
-
 
 def autograded(
     released: NotebookNode,
@@ -40,7 +38,7 @@ def autograded(
         original = known.get(grade_id(cell)) if last[grade_id(cell)] == place else None
         cells.append(_merged(cell, original, outputs.get(place, [])))
     cells += [nbformat.from_dict(dict(cell)) for name, cell in known.items() if name not in last]
-    return _written(released, _judged(_within(cells), verdicts))
+    return _written(released, _judged(cells, verdicts))
 
 
 def refused(released: NotebookNode, reason: str) -> str:
@@ -60,18 +58,6 @@ def _merged(cell: NotebookNode, original: NotebookNode | None, outputs: list[Not
     if kept.cell_type == "code":
         kept.outputs, kept.execution_count = outputs, None
     return kept
-
-
-def _within(cells: list[NotebookNode]) -> list[NotebookNode]:
-    """Cut the outputs of the last cells where all together are too much."""
-    room = MOST_OUTPUT
-    for cell in cells:
-        size = len(str(cell.get("outputs") or ""))
-        if size > room:
-            cell.outputs = [new_output("display_data", data={"text/plain": "[outputs were cut: too many in all]"})]
-        else:
-            room -= size
-    return cells
 
 
 def _judged(cells: list[NotebookNode], verdicts: Sequence[Verdict]) -> list[NotebookNode]:

@@ -22,7 +22,7 @@ from course_utils.grading.grader import Task
 from course_utils.grading.intake import from_archive, from_folder
 from course_utils.grading.outputs import printable
 from course_utils.grading.records import Graded, Submission
-from course_utils.grading.schedule import grade_all, workers
+from course_utils.grading.schedule import ScheduleError, grade_all, workers
 from course_utils.notebooks import grade_id, points_of
 
 UNSAFE = "no sandbox (--unsafe): students' code runs with your rights on this machine; the gradebook records it"
@@ -78,6 +78,10 @@ def grade(order: Order, console: Console) -> None:
             graded = _graded(order, task, waiting, marks, book, console)
             counts = Counter(kind for one in graded for kind in _kinds(one))
             _sum_up(counts, time.monotonic() - began, console)
+            if counts["failed"]:
+                raise ScheduleError(
+                    f"{counts['failed']} could not be graded, nothing of them was recorded: run it again"
+                )
     console.print(f"Gradebook: {order.db or order.course / 'gradebook.db'}", markup=False)
     console.print(f"Logs: {order.course / 'logs' / order.name}", markup=False)
 
@@ -128,7 +132,7 @@ def _taken_in(order: Order, task: Task) -> list[Submission]:
 
 def _graded(
     order: Order, task: Task, waiting: Sequence[Submission], marks: dict[str, str], book: Book, console: Console
-) -> Iterator[Graded]:
+) -> Iterator[Graded | str]:
     """Grade and record, one by one as they are done, with a line for each."""
     points = _points(task)
     count = min(order.workers or os.cpu_count() or 1, len(waiting))
@@ -137,8 +141,11 @@ def _graded(
         _progress(console, len(waiting)) as (bar, item),
     ):
         for submission, graded in grade_all(client, task, waiting):
-            book.write(graded, marks[submission.student], submission.timestamp)
-            bar.console.print(_line(graded, points))
+            if isinstance(graded, Graded):
+                book.write(graded, marks[submission.student], submission.timestamp)
+                bar.console.print(_line(graded, points))
+            else:
+                bar.console.print(Text(f"{printable(submission.student):<24} {graded}", style="bold red"))
             bar.update(item, advance=1, rate=_rate(bar, item))
             yield graded
 
@@ -173,7 +180,9 @@ def _line(graded: Graded, points: dict[str, float]) -> Text:
     return text
 
 
-def _kinds(graded: Graded) -> list[str]:
+def _kinds(graded: Graded | str) -> list[str]:
+    if isinstance(graded, str):
+        return ["failed"]
     return ["graded", *(["refused"] if graded.refusal else []), *(["noted"] if graded.notes else [])]
 
 

@@ -8,6 +8,7 @@ not follow values. So it cannot catch:
   ``vars(torch)["softmax"]``, ``torch.__dict__``, ``sys.modules[...]``;
 - a module that travels in a container, an argument or a return value before it is used;
 - code outside the notebook: a file that the student imports, a shell or cell magic (``!``, ``%%bash``, ``%run``);
+- what an object of a class of the student's really is: its methods count as its own, whatever ``__new__`` returns;
 - the same function under a name that the assignment did not list, such as ``torch.special.softmax``.
 
 What matters must therefore also show in behaviour. In the other direction, names are read without scopes: a
@@ -18,8 +19,8 @@ is passed over, since it cannot be run either; one that is nested deeper than ca
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 
@@ -31,16 +32,11 @@ from course_utils.notebooks import course_of, grade_id, is_locked, is_solution
 TOO_DEEP = "code nested too deeply to be read"
 DEEPEST = 150  # levels of a syntax tree; people's code has about 25
 MOST_ROUNDS = 20  # of learning names: each follows a whole chain of assignments that is in the order it is run in
+MOST_OPTIONS = 10  # words before the code in a magic
 MOST_PATHS = 64  # that one name may stand for
 # name -> the dotted paths that it may stand for; None among them: also something that the text does not tell
 Bindings = dict[str, set[str | None]]
-
-# These magics run the code that follows their options.
-_RUNNING = r"%(?:time|timeit|prun|memit)\s+(?:-\w+(?:\s+\d+)?\s+)*(?=[^-\s])"
-_RUN = re.compile(rf"^(\s*){_RUNNING}")
-_ASSIGNED_RUN = re.compile(rf"=\s*{_RUNNING}")
-_LINE_MAGIC = re.compile(r"^(\s*)[%!?].*$")
-_ASSIGNED_MAGIC = re.compile(r"=\s*[%!](?!=).*$")
+_CLASS, _OBJECT = "a class, ", "an object of "  # no module's path begins so: what is the student's own
 
 
 @dataclass(frozen=True, order=True)
@@ -162,16 +158,61 @@ _UNREADABLE = ast.Module(body=[], type_ignores=[])
 
 @cache
 def _parse(source: str) -> ast.Module | None:
-    """The cell's syntax tree; magics are blanked, other IPython is translated, what is still not Python gives None."""
-    for change in (str, _without_magics, _translated):
+    """The cell's syntax tree, code in magics included; None for what IPython could not run either."""
+    # What begins like a prompt is Python too, an annotation, but not to IPython.
+    for change in (_translated,) if "In [" in source else (str, _translated):
         try:
-            tree = ast.parse(change(source))
+            tree = _Magics().opened(ast.parse(change(source)))
         except (RecursionError, MemoryError):
             return _UNREADABLE
         except (SyntaxError, ValueError):
             continue
         return tree if _depth(tree) <= DEEPEST else _UNREADABLE
     return None
+
+
+def _translated(source: str) -> str:
+    """The cell as IPython would run it: magics as calls, prompts and indentation taken away."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return str(TransformerManager().transform_cell(source))
+
+
+class _Magics(ast.NodeTransformer):
+    """Puts the code that is an argument of a magic, such as ``%time f(x)``, in the place of the call."""
+
+    def __init__(self) -> None:
+        self.beside: list[ast.stmt] = []
+
+    def opened(self, tree: ast.Module) -> ast.Module:
+        """The tree with such code in it."""
+        if _depth(tree) <= DEEPEST:
+            self.visit(tree)
+            tree.body += self.beside
+        return tree
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """A call that may be a magic's."""
+        self.generic_visit(node)
+        if not (isinstance(node.func, ast.Attribute) and node.func.attr in ("run_line_magic", "run_cell_magic")):
+            return node
+        texts = [part.value for part in node.args[1:] if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+        body: list[ast.stmt] = []
+        for below, text in enumerate(texts):  # the rest of the magic's line, then the lines below it
+            body += (ast.increment_lineno(part, node.lineno - 1 + below) for part in _code_in(text))
+        if len(body) == 1 and isinstance(body[0], ast.Expr):
+            return body[0].value
+        self.beside += body
+        return node
+
+
+def _code_in(text: str) -> list[ast.stmt]:
+    """The code in a magic's text, behind whatever options it has; none where there is none."""
+    for _ in range(MOST_OPTIONS):
+        if (tree := _parse(text)) is not None:
+            return deepcopy(tree).body
+        text = text.strip().partition(" ")[2]
+    return []
 
 
 @cache
@@ -188,23 +229,6 @@ def _depth(tree: ast.AST) -> int:
     while level and depth <= DEEPEST:
         level, depth = [child for node in level for child in ast.iter_child_nodes(node)], depth + 1
     return depth
-
-
-def _translated(source: str) -> str:
-    """The cell as IPython would run it: prompts, indented cells, ``,f a`` and the like; magics blanked before."""
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    return str(TransformerManager().transform_cell(_without_magics(source)))
-
-
-def _without_magics(source: str) -> str:
-    """The source with magic lines turned into ``pass``; ``%time x`` keeps its ``x``, line numbers stay."""
-    lines = []
-    for line in source.split("\n"):
-        line = _LINE_MAGIC.sub(r"\1pass", _RUN.sub(r"\1", line))
-        line = _ASSIGNED_MAGIC.sub("= None", _ASSIGNED_RUN.sub("= ", line))
-        lines.append(re.sub(r"\?+\s*$", "", line))
-    return "\n".join(lines)
 
 
 def _bindings(trees: Sequence[ast.Module], names: Sequence[str]) -> Bindings:
@@ -236,17 +260,25 @@ def _bound_by(node: ast.AST, bindings: Bindings, names: Sequence[str]) -> Iterat
                     yield from ((leaf, f"{module}.{leaf}") for leaf in _leaves(module, names))
                 else:
                     yield alias.asname or alias.name, f"{module}.{alias.name}"
-        case (
-            ast.Assign(targets=[ast.Name(id=name)], value=value)
-            | ast.NamedExpr(target=ast.Name(id=name), value=value)
-            | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
-        ):
-            for target in _resolve(value, bindings) or {None}:
-                yield name, target
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+        case ast.Assign(targets=targets, value=value):
+            yield from (found for target in targets for found in _assigned(target, value, bindings))
+        case ast.NamedExpr(target=target, value=value) | ast.AnnAssign(target=target, value=ast.expr() as value):
+            yield from _assigned(target, value, bindings)
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
             yield name, None
+        case ast.ClassDef(name=name):
+            yield from ((name, None), (name, _CLASS + name))
         case ast.arg(arg=name):
             yield name, None
+
+
+def _assigned(target: ast.expr, value: ast.expr, bindings: Bindings) -> Iterator[tuple[str, str | None]]:
+    match target, value:
+        case ast.Name(id=name), _:
+            yield from ((name, path) for path in _resolve(value, bindings) or {None})
+        case ((ast.Tuple(elts=names) | ast.List(elts=names)), (ast.Tuple(elts=values) | ast.List(elts=values))):
+            if len(names) == len(values):
+                yield from (found for pair in zip(names, values, strict=True) for found in _assigned(*pair, bindings))
 
 
 def _leaves(module: str, names: Sequence[str]) -> list[str]:
@@ -261,6 +293,12 @@ def _resolve(node: ast.expr, bindings: Bindings) -> set[str | None]:
             return bindings.get(name, set())
         case ast.Attribute(value=base, attr=attr):
             return {f"{path}.{attr}" for path in _resolve(base, bindings) if path}
+        case ast.IfExp(body=one, orelse=other):
+            return _resolve(one, bindings) | _resolve(other, bindings)
+        case ast.BoolOp(values=values):
+            return {path for value in values for path in _resolve(value, bindings)}
+        case ast.Call(func=ast.Name(id=name)) if bindings.get(name) == {None, _CLASS + name}:
+            return {_OBJECT + name}
         case ast.Call(func=ast.Name(id="getattr"), args=[base, ast.Constant(value=str(attr)), *_]):
             return {f"{path}.{attr}" for path in _resolve(base, bindings) if path}
         case ast.Call(func=ast.Name(id="__import__"), args=[ast.Constant(value=str(module)), *_]):
@@ -270,10 +308,12 @@ def _resolve(node: ast.expr, bindings: Bindings) -> set[str | None]:
     return set()
 
 
-def _own_methods(trees: Sequence[ast.Module]) -> set[str]:
-    """Names of the methods that the cells define themselves: ``self.softmax`` is then the student's own."""
-    classes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
-    return {item.name for cls in classes for item in cls.body if isinstance(item, ast.FunctionDef)}
+def _own_methods(trees: Sequence[ast.Module]) -> dict[str, set[str]]:
+    """The methods of the classes that the cells define."""
+    found: dict[str, set[str]] = {}
+    for node in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+        found.setdefault(node.name, set()).update(each.name for each in node.body if isinstance(each, ast.FunctionDef))
+    return found
 
 
 def _is_below(path: str, names: Sequence[str]) -> bool:
@@ -287,21 +327,26 @@ class _Reader:
 
     bindings: Bindings
     names: Sequence[str]
-    own_methods: set[str]
+    own_methods: Mapping[str, set[str]]
 
     def __post_init__(self) -> None:
         parts = [name.split(".") for name in self.names]
         self.methods = {part[-1]: ".".join(part) for part in parts if len(part) > 1 and part[-2][:1].isupper()}
 
-    def read(self, tree: ast.AST) -> Iterator[tuple[int, str]]:
-        """The (line, dotted name) pairs in a tree; below an expression that matched, nothing is looked for."""
+    def read(self, tree: ast.AST, own: frozenset[str] = frozenset()) -> Iterator[tuple[int, str]]:
+        """The (line, dotted name) pairs in a tree; below an expression that matched, nothing is looked for.
+
+        Args:
+            tree: what is read.
+            own: names that stand for an object of the student's: ``self`` within a method.
+        """
         for node in ast.iter_child_nodes(tree):
-            found = list(self._at(node))
+            found = list(self._at(node, own))
             yield from ((getattr(node, "lineno", 1), name) for name in found)
             if not found or isinstance(node, ast.stmt | ast.Call):
-                yield from self.read(node)
+                yield from self.read(node, _own_in(node, tree, own))
 
-    def _at(self, node: ast.AST) -> Iterator[str]:
+    def _at(self, node: ast.AST, own: frozenset[str]) -> Iterator[str]:
         match node:
             case ast.Import():
                 yield from self._matches({alias.name for alias in node.names})
@@ -317,7 +362,7 @@ class _Reader:
                 | ast.Call(func=ast.Name(id="getattr"), args=[base, ast.Constant(value=str(attr)), *_])
             ):
                 assert isinstance(node, ast.expr)
-                yield from self._matches(_resolve(node, self.bindings)) or self._method(base, attr)
+                yield from self._matches(_resolve(node, self.bindings)) or self._method(base, attr, own)
             case ast.Call():
                 yield from self._matches(_resolve(node, self.bindings))
 
@@ -325,10 +370,27 @@ class _Reader:
         """Those of the paths that are forbidden or lie below a forbidden name."""
         return sorted(path for path in paths if path and _is_below(path, self.names))
 
-    def _method(self, base: ast.expr, attr: str) -> list[str]:
+    def _method(self, base: ast.expr, attr: str, own: frozenset[str]) -> list[str]:
         """The forbidden method that ``base.attr`` is, unless base is a module or the student's own object."""
-        own = isinstance(base, ast.Name) and base.id in ("self", "cls") and attr in self.own_methods
+        if attr not in self.methods:
+            return []
+        if isinstance(base, ast.Name) and base.id in own and any(attr in each for each in self.own_methods.values()):
+            return []
         paths = _resolve(base, self.bindings)
-        if attr not in self.methods or own or (paths and None not in paths):
+        if paths and None not in paths and all(self._has_own(path, attr) for path in paths if path):
             return []
         return [self.methods[attr]]
+
+    def _has_own(self, path: str, attr: str) -> bool:
+        """Whether a path is a module, or an object of a class of the student's that has its own ``attr``."""
+        return not path.startswith(_OBJECT) or attr in self.own_methods.get(path.removeprefix(_OBJECT), ())
+
+
+def _own_in(node: ast.AST, parent: ast.AST, own: frozenset[str]) -> frozenset[str]:
+    """The names that stand for an object of the student's within a node."""
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        return own
+    names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
+    rebound = {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+    first = names[:1] if isinstance(parent, ast.ClassDef) else []
+    return (own - set(names) | set(first)) - rebound

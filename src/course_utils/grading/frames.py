@@ -48,7 +48,7 @@ class FrameLimits:
             raise error(f"{len(sizes)} blobs of {sum(sizes)} bytes, more than {self.blobs} or {self.total}")
 
 
-TRUSTED = FrameLimits(header=256 << 20)  # between two sides that need not fear each other
+TRUSTED = FrameLimits(header=256 << 20, total=2 << 30)  # between two sides that need not fear each other
 
 
 def send(

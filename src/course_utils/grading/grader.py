@@ -34,6 +34,7 @@ from course_utils.grading.forbidden import Finding
 from course_utils.grading.frames import GoneError, WireError
 from course_utils.grading.integrity import integrity_notes
 from course_utils.grading.isolate import Limits
+from course_utils.grading.outputs import Kept
 from course_utils.grading.records import Graded, Submission, Verdict
 from course_utils.grading.sandbox import Watch, launcher
 from course_utils.grading.untrusted import RefusedError, read_notebook, shown
@@ -139,15 +140,16 @@ class Grader:
         """
         parents = self.parents
         try:
-            return self._grade(task, submission)
+            return self._grade(parents, task, submission)
         except GoneError:
             with self.lock:
                 if self.parents is parents:  # no other thread has seen to it
                     self.stack.close()
                     self.__enter__()
-            return self._grade(task, submission)
+                parents = self.parents
+            return self._grade(parents, task, submission)
 
-    def _grade(self, task: Task, submission: Submission) -> Graded:
+    def _grade(self, parents: Parents, task: Task, submission: Submission) -> Graded:
         started = time.monotonic()
         blank = Graded(submission.student, task.name, unsafe=self.unsafe, notes=submission.notes)
         released = _notebook(task.released)
@@ -155,7 +157,7 @@ class Grader:
             if submission.refusal:
                 raise RefusedError(submission.refusal)
             notebook, notes = read_notebook(submission.notebook, task.name)
-            attempts = _Attempts(self.parents, task, notebook, submission.files)
+            attempts = _Attempts(parents, task, notebook, submission.files)
             attempts.make()
         except RefusedError as error:
             return replace(blank, refusal=str(error), notebook=refused(released, str(error)))
@@ -166,7 +168,7 @@ class Grader:
         return replace(
             blank,
             verdicts=verdicts,
-            notebook=autograded(released, notebook, verdicts, attempts.outputs),
+            notebook=autograded(released, notebook, verdicts, attempts.kept.outputs),
             notes=tuple(dict.fromkeys(notes)),
             seconds=time.monotonic() - started,
             cpu_seconds=attempts.cpu_seconds,
@@ -200,7 +202,7 @@ class _Attempts:
         self.costing: dict[str, list[Finding]] = {}
         self.others: list[Finding] = []
         self.verdicts: dict[str, Verdict] = {}
-        self.outputs: dict[int, list[NotebookNode]] = {}
+        self.kept = Kept()
         self.skip: list[int] = []
         self.notes: list[str] = []
         self.cpu_seconds, self.memory_bytes, self.starts = 0.0, 0, 0
@@ -228,12 +230,17 @@ class _Attempts:
         self.starts, self.cell = self.starts + 1, []
         students, referees = self.parents
         student, number = students.fork(limits)
-        with student:
-            referee, judge = referees.fork(limits)
-            with referee:
-                end = self._follow(referee, student, (students.watches[number], referees.watches[judge]))
-        status, watch = students.end(number, LINGER if end == {"lost": ""} else 0)
-        referee_status, referee_watch = referees.end(judge)
+        end: dict[str, Any] = {}
+        try:
+            with student:
+                referee, judge = referees.fork(limits)
+                try:
+                    with referee:
+                        end = self._follow(referee, student, (students.watches[number], referees.watches[judge]))
+                finally:
+                    referee_status, referee_watch = referees.end(judge)
+        finally:
+            status, watch = students.end(number, LINGER if end == {"lost": ""} else 0)
         self.cpu_seconds += watch.cpu_seconds
         self.memory_bytes = max(self.memory_bytes, watch.memory_bytes)
         if "done" in end:
@@ -270,7 +277,7 @@ class _Attempts:
             self.costing = {problem: [Finding(**each) for each in found] for problem, found in costing.items()}
             self.others, self.searched = [Finding(**each) for each in others], True
         elif "ran" in event:
-            self.outputs[event["ran"]] = [nbformat.from_dict(output) for output in event["outputs"]]
+            self.kept.keep(event["ran"], [nbformat.from_dict(output) for output in event["outputs"]])
         else:
             verdict = Verdict(**event["verdict"])
             self.verdicts[verdict.grade_id] = verdict
@@ -281,7 +288,7 @@ class _Attempts:
         if kind == "student":
             cell = self.notebook.cells[place]
             self.skip.append(place)
-            self.outputs[place] = [_stopped(reason)]
+            self.kept.keep(place, [_stopped(reason)])
             self.notes.append(
                 f"{shown(label(cell, place + 1))} ended the student's process and was left out then: {reason}"
             )

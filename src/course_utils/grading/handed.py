@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from course_utils.grading.untrusted import RefusedError, read_notebook, shown
 MIB = 1 << 20
 TIMESTAMP = "timestamp.txt"
 LONGEST_TIMESTAMP = 100  # bytes; nbgrader writes about 30
-LONGEST_NAME = 255  # bytes of a folder's name, on any file system that matters
+LONGEST_NAME = 200  # bytes; a folder's name may have 255, and files are named after it
 MOST_LISTED = 5
 
 
@@ -88,12 +89,18 @@ def identified(name: str) -> Handed:
     if handed.student != name:
         handed.notes.append("the student's name was in another Unicode form: composed (NFC)")
     if any("\ud800" <= letter <= "\udfff" for letter in name):
-        handed.student = shown(name)
+        handed.student = _foldable(name)
         handed.refusal = "the name of the student's folder is not UTF-8: rename the folder"
     elif len(handed.student.encode()) > LONGEST_NAME:
-        handed.student = shown(name)
-        handed.refusal = f"the student's name is longer than {LONGEST_NAME} bytes: no folder can have it"
+        handed.student = _foldable(name)
+        handed.refusal = f"the student's name is longer than {LONGEST_NAME} bytes: no folder should have it"
     return handed
+
+
+def _foldable(name: str) -> str:
+    """A name for a folder in the place of one that cannot be: its beginning, and a mark of the whole."""
+    mark = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
+    return shown(name).encode()[:120].decode(errors="ignore") + mark
 
 
 def submission(handed: Handed, assignment: str, declared: Sequence[str], limits: IntakeLimits) -> Submission:

@@ -18,6 +18,7 @@ MOST_TEXT = 20_000  # characters of one stream, value or traceback of one cell
 MOST_IMAGE = 1 << 20  # characters of the images of one cell
 MOST_SIDE = 4_000  # pixels: a small file can unpack into a huge image
 MOST_SHOWN = 20  # displays of one cell
+MOST_OUTPUT = 8 << 20  # characters of all outputs of a notebook
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -43,6 +44,22 @@ def clean(reply: dict[str, Any]) -> list[NotebookNode]:
         name, words, trace = map(_text, stopped)
         outputs.append(new_output("error", ename=name, evalue=words, traceback=trace.split("\n")))
     return outputs
+
+
+class Kept:
+    """The outputs of a notebook's cells by their place, as long as there is room for them."""
+
+    def __init__(self) -> None:
+        self.outputs: dict[int, list[NotebookNode]] = {}
+        self.sizes: dict[int, int] = {}
+
+    def keep(self, place: int, outputs: list[NotebookNode]) -> None:
+        """Keep what a cell put out, in the place of what it put out before."""
+        self.sizes[place] = len(str(outputs))
+        if sum(self.sizes.values()) > MOST_OUTPUT:
+            outputs = [_note("outputs were cut: the notebook has too many in all")]
+            self.sizes[place] = 0
+        self.outputs[place] = outputs
 
 
 def printable(text: str) -> str:

@@ -19,6 +19,9 @@ _NAMESPACES = {
 }
 _CHANGERS = {"append", "extend", "insert", "add", "appendleft", "put", "register"} | _WRITERS
 
+# Attributes with such names that only their owner's users meet.
+_DATA = {"__code__", "__defaults__", "__kwdefaults__", "__dict__", "__doc__", "__name__", "__qualname__", "__wrapped__"}
+
 
 @dataclass(frozen=True)
 class Names:
@@ -84,7 +87,8 @@ class Links:
     def reached(self, start: Iterable[str]) -> set[str]:
         """The cells that some cells may make use of, directly or through others; those cells among them."""
         found: set[str] = set()
-        waiting = list(start)
+        # Who sets ``__add__`` or its like on something may be used by a mere ``+``.
+        waiting = [*start, *(cell for name in self.attributes if _is_special(name) for cell in self.attributes[name])]
         seen: set[tuple[bool, str]] = set()  # each name is looked after once, however many cells read it
         while waiting:
             cell = waiting.pop()
@@ -97,6 +101,10 @@ class Links:
                 waiting += (self.left if is_read else self.attributes).get(name, ())
             seen |= new
         return found
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__") and name not in _DATA
 
 
 # --- what a cell leaves -----------------------------------------------------------------------------------------

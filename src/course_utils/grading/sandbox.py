@@ -234,19 +234,28 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         """Watch until the submission has ended."""
-        # A pidfd is readable once its process has ended, and that of an init ends last.
-        while not select.select([self.init], [], [], WATCH_EVERY)[0]:
-            self.reason = self._too_much()
-            if self.reason:
-                with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
-                    signal.pidfd_send_signal(self.init, signal.SIGKILL)
-                select.select([self.init], [], [])
-        os.close(self.init)
+        over = select.poll()  # a pidfd is readable once its process has ended, and that of an init ends last
+        over.register(self.init, select.POLLIN)
+        try:
+            while not over.poll(1000 * WATCH_EVERY):
+                self.reason = self.reason or self._too_much()
+                if self.reason:
+                    self._kill()
+        except BaseException:  # nothing may run unwatched
+            self.reason = "the watch over it failed"
+            self._kill()
+            raise
+        finally:
+            os.close(self.init)
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            signal.pidfd_send_signal(self.init, signal.SIGKILL)
 
     def _too_much(self) -> str:
         processes = list(_tree(_pid_of(self.init)))
         cpu, cell_began = self.cell
-        self.cpu_seconds = sum(map(_cpu_seconds, processes))
+        self.cpu_seconds = max(self.cpu_seconds, sum(map(_cpu_seconds, processes)))  # some may be gone uncounted
         resident = sum(map(_resident, processes))
         self.first = resident if self.first < 0 else self.first
         self.memory_bytes = max(self.memory_bytes, resident - self.first)
@@ -286,9 +295,9 @@ def _tree(pid: int) -> Iterator[int]:
 
 
 def _read(path: str) -> str:
-    """The text of a file of a process, empty when the process has ended."""
+    """The text of a file of a process, empty when the process has ended; its name in it may be any bytes."""
     try:
-        return Path(path).read_text()
+        return Path(path).read_bytes().decode(errors="replace")
     except OSError:
         return ""
 

@@ -89,10 +89,13 @@ def workers(count: int, scheduler: str | None = None, *, unsafe: bool = False) -
         yield client
 
 
-def grade_all(client: Client, task: Task, submissions: Sequence[Submission]) -> Iterator[tuple[Submission, Graded]]:
+def grade_all(
+    client: Client, task: Task, submissions: Sequence[Submission]
+) -> Iterator[tuple[Submission, Graded | str]]:
     """Grade submissions on a client's workers, in whatever order they are done.
 
-    A worker that dies has its submissions graded elsewhere; a submission that takes several workers with it is refused.
+    A worker that dies has its submissions graded elsewhere. Where the grader itself fails with a submission, several
+    times, it comes back with the reason, and the others go on.
     """
     shared = client.scatter(task, broadcast=True, hash=False)
     waiting = iter(submissions)
@@ -107,15 +110,16 @@ def grade_all(client: Client, task: Task, submissions: Sequence[Submission]) -> 
     done = as_completed([submit(submission) for submission in islice(waiting, room)], loop=client.loop)
     for future in done:
         submission = known.pop(future.key)
-        yield submission, _answer(future, task, submission)
+        yield submission, _answer(future)
         future.release()
         for following in islice(waiting, 1):
             done.add(submit(following))
 
 
-def _answer(future: Future, task: Task, submission: Submission) -> Graded:
+def _answer(future: Future) -> Graded | str:
     try:
         return Graded.from_json(future.result())
     except KilledWorker:
-        reason = "the worker that graded it died several times: grade it alone, and look at the machine's log"
-        return Graded(submission.student, task.name, notes=submission.notes, refusal=reason)
+        return "the worker that graded it died several times: look at the machine's log"
+    except Exception as error:
+        return f"the grader failed with it ({type(error).__name__}: {' '.join(str(error).split())})"
