@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 from corpora import honest, hostile
 from corpora.assignment import FULL, MARKER, NAME, SOURCE
-from corpora.base import LIMITS, Case
+from corpora.base import Case
 from corpora.canary import Canary
-from nbgrader.api import Gradebook
-from support import ROOT, nbgrader, points, reads, reference, small_repository, stub
+from support import points, reads, reference, small_repository, stub
 
 from course_utils import release
 from course_utils.grading.grader import Grader, Task
@@ -26,7 +25,7 @@ from course_utils.grading.records import Graded
 
 TEST = "test_a_submission_earns_what_it_deserves"
 CASES = [*hostile.CASES, *honest.CASES]
-NBGRADER = [case for case in CASES if case.nbgrader_accepts]
+NBGRADER = [case for case in CASES if case.nbgrader_accepts]  # what its own command must grade with the same points
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +77,12 @@ def results(
     assert canary.left() == set()
 
 
-def hand_in(course: Path, case: Case, made: release.Released, canary: Canary, student: str = "somebody") -> None:
+def hand_in(course: Path, case: Case, made: release.Released, canary: Canary) -> None:
     """Lay a case's files into a course folder."""
     handed = case.make(reads(made.student))
     files = handed if isinstance(handed, dict) else {f"{NAME}.ipynb": handed}
     for name, content in files.items():
-        path = course / "submitted" / student / NAME / name
+        path = course / "submitted" / "somebody" / NAME / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, Path):
             path.symlink_to(canary.placed(str(content).encode()).decode())
@@ -120,45 +119,6 @@ def test_a_submission_earns_what_it_deserves(
     assert re.search(case.reason, said(graded)), said(graded)
     assert re.search(case.shows, put_out(graded)), put_out(graded)
     assert MARKER not in graded.to_json()
-
-
-# --- the same by nbgrader's own command ---
-
-
-@pytest.fixture(scope="module")
-def by_nbgrader(
-    made: release.Released, canary: Canary, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, float]]:
-    """The points of each case by cell, as `nbgrader autograde` with this repository's configuration gives them."""
-    limits = json.dumps({**vars(LIMITS), "cell_wall_seconds": 15})
-    source = SOURCE.replace("\ncourse:\n", f"\ncourse:\n  limits: {limits}\n", 1)
-    repository = small_repository(tmp_path_factory.mktemp("repository"), source, NAME)
-    instructor = release.build(repository, NAME).instructor
-    release.write_atomically(repository / "_build" / "source" / NAME / f"{NAME}.ipynb", instructor)
-    (repository / "nbgrader_config.py").write_bytes((ROOT / "nbgrader_config.py").read_bytes())
-
-    def graded(cases: list[Case]) -> dict[str, dict[str, float]]:
-        course = tmp_path_factory.mktemp("class")
-        (course / "nbgrader_config.py").write_text(f"load_subconfig({str(repository / 'nbgrader_config.py')!r})")
-        for case in cases:
-            hand_in(course, case, made, canary, str(case))
-        for words in (("generate_assignment", NAME), ("autograde", NAME)):
-            done = nbgrader(course, *words)
-            assert done.returncode == 0, done.stderr[-3000:]
-        with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
-            found = {str(case): book.find_submission_notebook(NAME, NAME, str(case)).grades for case in cases}
-            return {name: {grade.name: grade.score for grade in grades} for name, grades in found.items()}
-
-    with ThreadPoolExecutor(2) as pool:
-        halves = pool.map(graded, (NBGRADER[::2], NBGRADER[1::2]))
-        return {name: scores for half in halves for name, scores in half.items()}
-
-
-@pytest.mark.parametrize("case", NBGRADER, ids=str)
-def test_nbgrader_gives_the_same(by_nbgrader: dict[str, dict[str, float]], made: release.Released, case: Case) -> None:
-    scores = by_nbgrader[str(case)]
-    found = {each.name: sum(scores[cell] for cell in (*each.visible, *each.hidden)) for each in made.problems}
-    assert found == case.expected
 
 
 # --- the corpora themselves ---
