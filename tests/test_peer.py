@@ -19,7 +19,7 @@ def served(*, writes: bool = False, **functions):
     """The functions of another side, the student's, as stand-ins."""
     ours, theirs = socket.socketpair()
     ours.settimeout(20)
-    other = Peer(theirs, operations={"name": lambda header: {"values": functions[header["name"]]}})
+    other = Peer(theirs, operations={"name": lambda header, _: {"values": functions[header["name"]]}})
     thread = threading.Thread(target=other.serve_forever)
     thread.start()
     here = Peer(ours, writes=writes)
