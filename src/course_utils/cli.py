@@ -101,11 +101,7 @@ def release(
     """Make the student notebooks in exercises/ from their text sources in solutions/."""
     from course_utils import release as releasing
 
-    root = _root()
-    known = releasing.assignments(root)
-    unknown = [name for name in names or [] if name not in known]
-    if unknown:
-        raise MisuseError(f"no assignment {unknown[0]!r} in solutions/; there are: {', '.join(known) or 'none yet'}")
+    root, known = _root_of(*(names or []))
     if check:
         return _compare(root, len(known))
     failed = 0
@@ -138,6 +134,18 @@ def _root() -> Path:
         if (folder / "solutions").is_dir() and (folder / "exercises").is_dir():
             return folder
     raise MisuseError("not inside the course's repository: go to the folder that holds solutions/ and exercises/")
+
+
+def _root_of(*names: str) -> tuple[Path, list[str]]:
+    """The repository that has these assignments, and all that it has."""
+    from course_utils.release import assignments
+
+    root = _root()
+    known = assignments(root)
+    for name in names:
+        if name not in known:
+            raise MisuseError(f"no assignment {name!r} in solutions/; there are: {', '.join(known) or 'none yet'}")
+    return root, known
 
 
 # --- course check -----------------------------------------------------------------------------------------------
@@ -245,7 +253,8 @@ def grade(
         raise FailureError("grading needs Linux, whose sandbox it uses: grade in a virtual machine or on a server")
     with _grade_extra():
         from course_utils.grading.commands import Order, grade
-    order = Order(_root_of(name), name, course, archive, tuple(student or ()), workers, scheduler, db, regrade, unsafe)
+    root, _ = _root_of(name)
+    order = Order(root, name, course, archive, tuple(student or ()), workers, scheduler, db, regrade, unsafe)
     grade(order, _console())
 
 
@@ -261,7 +270,8 @@ def report(
         raise MisuseError(f"no format {form!r}: there are table and csv")
     with _grade_extra():
         from course_utils.grading.commands import show_report
-    show_report(_root_of(name), name, course, db, form, _console())
+    root, _ = _root_of(name)
+    show_report(root, name, course, db, form, _console())
 
 
 @app.command()
@@ -276,17 +286,6 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False, soft_wrap=True)
-
-
-def _root_of(name: str) -> Path:
-    """The repository that has this assignment."""
-    from course_utils.release import assignments
-
-    root = _root()
-    known = assignments(root)
-    if name not in known:
-        raise MisuseError(f"no assignment {name!r} in solutions/; there are: {', '.join(known) or 'none yet'}")
-    return root
 
 
 @contextlib.contextmanager

@@ -67,7 +67,8 @@ def grade(order: Order, console: Console) -> None:
     _announce(order, console)
     submissions = _taken_in(order, task)
     with Book(order.course, order.db) as book:
-        book.register(order.name, nbformat.reads(task.source, as_version=4))
+        source = nbformat.reads(task.source, as_version=4)
+        book.register(order.name, source)
         done = {} if order.regrade else book.done(order.name)
         marks = {one.student: task.fingerprint(one, unsafe=order.unsafe) for one in submissions}
         waiting = [one for one in submissions if done.get(one.student) != marks[one.student]]
@@ -75,7 +76,8 @@ def grade(order: Order, console: Console) -> None:
         console.print(f"{order.name}: {len(waiting)} to grade, {unchanged} graded before and unchanged")
         if waiting:
             began = time.monotonic()
-            graded = _graded(order, task, waiting, marks, book, console)
+            points = {grade_id(cell): points_of(cell) for cell in source.cells}
+            graded = _graded(order, task, points, waiting, marks, book, console)
             counts = Counter(kind for one in graded for kind in _kinds(one))
             _sum_up(counts, time.monotonic() - began, console)
             if counts["failed"]:
@@ -131,10 +133,15 @@ def _taken_in(order: Order, task: Task) -> list[Submission]:
 
 
 def _graded(
-    order: Order, task: Task, waiting: Sequence[Submission], marks: dict[str, str], book: Book, console: Console
+    order: Order,
+    task: Task,
+    points: dict[str, float],
+    waiting: Sequence[Submission],
+    marks: dict[str, str],
+    book: Book,
+    console: Console,
 ) -> Iterator[Graded | str]:
     """Grade and record, one by one as they are done, with a line for each."""
-    points = _points(task)
     count = min(order.workers or os.cpu_count() or 1, len(waiting))
     with (
         workers(count, order.scheduler, unsafe=order.unsafe) as client,
@@ -148,11 +155,6 @@ def _graded(
                 bar.console.print(Text(f"{printable(submission.student):<24} {graded}", style="bold red"))
             bar.update(item, advance=1, rate=_rate(bar, item))
             yield graded
-
-
-def _points(task: Task) -> dict[str, float]:
-    cells = nbformat.reads(task.source, as_version=4).cells
-    return {grade_id(cell): points_of(cell) for cell in cells if points_of(cell)}
 
 
 @contextmanager

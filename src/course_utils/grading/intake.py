@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import islice
@@ -64,11 +64,8 @@ def from_folder(
         ) from error
     wanted = {nfc(student) for student in students}
     names = [name for name in names if not is_junk([name]) and (not wanted or nfc(name) in wanted)]
-    found: dict[str, list[Submission]] = {}
-    for name in names:
-        for one in _from_student(submitted, name, assignment, declared, limits):
-            found.setdefault(one.student, []).append(one)
-    return _chosen(found, wanted, f"{submitted} holds no submission of %s for {assignment}: is the id right?")
+    found = (one for name in names for one in _from_student(submitted, name, assignment, declared, limits))
+    return _by_student(found, wanted, f"{submitted} holds no submission of %s for {assignment}: is the id right?")
 
 
 def from_archive(
@@ -94,15 +91,16 @@ def from_archive(
     Raises:
         IntakeError: there is no such file, it is not a zip that can be read, or one of ``students`` is not in it.
     """
-    found: dict[str, list[Submission]] = {}
-    for handed in read_archive(archive, assignment, limits):
-        found.setdefault(handed.student, []).append(submission(handed, assignment, declared, limits))
+    found = (submission(handed, assignment, declared, limits) for handed in read_archive(archive, assignment, limits))
     wanted = {nfc(student) for student in students}
-    return _chosen(found, wanted, f"{archive} holds no submission of %s: is the id right?")
+    return _by_student(found, wanted, f"{archive} holds no submission of %s: is the id right?")
 
 
-def _chosen(found: dict[str, list[Submission]], wanted: set[str], missing: str) -> list[Submission]:
+def _by_student(submissions: Iterable[Submission], wanted: set[str], missing: str) -> list[Submission]:
     """One submission for each student, of those that are wanted."""
+    found: dict[str, list[Submission]] = {}
+    for one in submissions:
+        found.setdefault(one.student, []).append(one)
     for student in sorted(wanted - set(found)):
         raise IntakeError(missing.replace("%s", shown(student)))
     return [_only(student, found[student]) for student in sorted(found) if not wanted or student in wanted]
