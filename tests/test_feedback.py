@@ -17,7 +17,8 @@ from support import fill, reads, small_repository
 
 from course_utils import release
 from course_utils.grading.feedback import FeedbackError, write_feedback
-from course_utils.grading.gradebook import Book, autograded_path
+from course_utils.grading.files import autograded_path
+from course_utils.grading.gradebook import Book
 from course_utils.grading.records import Graded, Verdict
 
 NAME = "01-sums"

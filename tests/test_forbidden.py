@@ -42,6 +42,9 @@ def found(source: str) -> list[tuple[int, str]]:
         ("from course_utils.attention import masked_softmax", [(1, "course_utils.attention.masked_softmax")]),
         ("from course_utils.attention import *", [(1, "course_utils.attention")]),
         ("import importlib\nimportlib.import_module('course_utils.attention')", [(2, "course_utils.attention")]),
+        ("import importlib\nimportlib.import_module(name='course_utils.attention')", [(2, "course_utils.attention")]),
+        ("from importlib import import_module as m\nm('.attention', 'course_utils')", [(2, "course_utils.attention")]),
+        ("__import__(name='torch').softmax(x, 0)", [(1, "torch.softmax")]),
         ("__import__('torch').softmax(x)", [(1, "torch.softmax")]),
         ("%matplotlib inline\nprint('w =%s' % 1)\ntorch.softmax", [(3, "torch.softmax")]),
         ("%prun -D out.prof 1\ntorch.softmax", [(2, "torch.softmax")]),
@@ -130,6 +133,13 @@ def test_what_ipython_runs_is_read_though_it_is_not_python(source: str) -> None:
 def test_what_is_nested_too_deeply_to_be_read_is_a_finding(source: str) -> None:
     assert found(source) in ([(1, TOO_DEEP)], [])
     assert found("x = " + "-" * 400 + "1") == [(1, TOO_DEEP)]
+
+
+def test_a_crowd_of_names_hides_none() -> None:
+    decoys = "".join(f"t = lib.a{n}\n" for n in range(100))
+    assert found(f"import lib\n{decoys}t = torch\nt.softmax") == [(103, "torch.softmax")]
+    chain = "".join(f"def f{n}():\n    global a{n}; a{n} = a{n + 1}\n" for n in range(50))
+    assert found(f"{chain}a50 = torch\na0.softmax") == [(102, "torch.softmax")]
 
 
 def test_names_that_grow_as_they_are_learnt_come_to_an_end() -> None:

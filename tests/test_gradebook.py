@@ -24,7 +24,9 @@ from support import reads, small_repository
 
 from course_utils import release
 from course_utils.grading import database
-from course_utils.grading.gradebook import Book, GradebookError, Score, autograded_path
+from course_utils.grading.database import GradebookError
+from course_utils.grading.files import autograded_path
+from course_utils.grading.gradebook import Book, Score
 from course_utils.grading.records import Graded, Verdict
 
 NAME = "01-sums"
@@ -490,7 +492,8 @@ import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
 from sqlalchemy import event
-from course_utils.grading.gradebook import Book, autograded_path
+from course_utils.grading.files import autograded_path
+from course_utils.grading.gradebook import Book
 from course_utils.grading.records import Graded
 
 course, old, new = Path(sys.argv[1]), *(Graded.from_json(Path(path).read_text()) for path in sys.argv[2:])

@@ -130,7 +130,8 @@ answer = [pathlib.Path("figure.png").stat().st_size > 1000, sorted(parts), text,
 def test_nothing_of_the_course_or_the_machine_is_in_sight(warm: Warm, tmp_path: Path) -> None:
     (tmp_path / "hidden").write_text("x")
     hidden = [REPOSITORY / name for name in ("solutions", "tests", "book", "exercises", "pyproject.toml", ".git")]
-    hidden += [tmp_path / "hidden", Path("/etc/passwd"), Path("/etc/shadow"), Path("/sys"), Path("/var")]
+    hidden += [tmp_path / "hidden", Path("/etc/passwd"), Path("/etc/shadow"), Path("/var")]
+    hidden += [Path("/sys") / name for name in ("block", "bus", "class", "devices", "fs", "kernel/security")]
     with submission(warm) as student:
         assert found(student, f"[p for p in {list(map(str, hidden))} if os.path.lexists(p)]", "import os") == []
         # Only the folders that lead to Python and to the package, wherever this checkout and its environment lie.

@@ -17,6 +17,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course_utils import notebooks
+from course_utils._errors import CourseError
 from course_utils.grading.forbidden import Finding, forbidden_by_problem
 from course_utils.notebooks import Problem, grade_id, is_locked, is_solution, is_test, labelled, nbgrader_of
 
@@ -27,7 +28,7 @@ _FRAME = re.compile(r"Cell In\[(\d+)\], line (\d+)")
 _PLACE = re.compile(r" \((?:\d+\.py|<[^>]*>), line \d+\)$")  # what IPython adds to a SyntaxError
 
 
-class CheckError(Exception):
+class CheckError(CourseError):
     """The notebook cannot be checked at all; the message is one line that says why and what to do."""
 
 

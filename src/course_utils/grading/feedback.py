@@ -28,7 +28,9 @@ from nbgrader.converters import GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 
-from course_utils.grading.gradebook import Book, Cell, GradebookError, Score, autograded_path
+from course_utils.grading.database import GradebookError
+from course_utils.grading.files import autograded_path
+from course_utils.grading.gradebook import Book, Cell, Score
 from course_utils.notebooks import grade_id
 from course_utils.release import write_atomically
 

@@ -19,10 +19,13 @@ is passed over, since it cannot be run either; one that is nested deeper than ca
 from __future__ import annotations
 
 import ast
+import contextlib
+import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 
 from nbformat import NotebookNode
 
@@ -31,9 +34,8 @@ from course_utils.notebooks import course_of, grade_id, is_locked, is_solution
 
 TOO_DEEP = "code nested too deeply to be read"
 DEEPEST = 150  # levels of a syntax tree; people's code has about 25
-MOST_ROUNDS = 20  # of learning names: each follows a whole chain of assignments that is in the order it is run in
 MOST_OPTIONS = 10  # words before the code in a magic
-MOST_PATHS = 64  # that one name may stand for
+MOST_PATHS = 64  # that one name may stand for; those on the way to a forbidden name are not counted
 # name -> the dotted paths that it may stand for; None among them: also something that the text does not tell
 Bindings = dict[str, set[str | None]]
 _CLASS, _OBJECT = "a class, ", "an object of "  # no module's path begins so: what is the student's own
@@ -235,15 +237,15 @@ def _bindings(trees: Sequence[ast.Module], names: Sequence[str]) -> Bindings:
     """What every name may stand for, over all cells: read until nothing new is learnt (``g = f`` needs two)."""
     bindings: Bindings = {}
     nodes = [node for tree in trees for node in ast.walk(tree)]
-    size = -1
-    for _ in range(MOST_ROUNDS):
-        if size == (size := sum(map(len, bindings.values()))):
-            break
+    leading = {each for name in names for each in accumulate(name.split("."), "{}.{}".format)}
+    before, size = -1, 0
+    while before != size:
         for node in nodes:
             for name, target in _bound_by(node, bindings, names):
                 known = bindings.setdefault(name, set())
-                if target is None or len(known) < MOST_PATHS:
+                if target is None or target in leading or len(known) < MOST_PATHS:
                     known.add(target)
+        before, size = size, sum(map(len, bindings.values()))
     return bindings
 
 
@@ -301,11 +303,25 @@ def _resolve(node: ast.expr, bindings: Bindings) -> set[str | None]:
             return {_OBJECT + name}
         case ast.Call(func=ast.Name(id="getattr"), args=[base, ast.Constant(value=str(attr)), *_]):
             return {f"{path}.{attr}" for path in _resolve(base, bindings) if path}
-        case ast.Call(func=ast.Name(id="__import__"), args=[ast.Constant(value=str(module)), *_]):
-            return {module.split(".")[0]}
-        case ast.Call(func=function, args=[ast.Constant(value=str(module)), *_]):
-            return {module} if "importlib.import_module" in _resolve(function, bindings) else set()
+        case ast.Call(func=ast.Name(id="__import__")):
+            return {module.split(".")[0] for module in _imported(node)}
+        case ast.Call(func=function) if "importlib.import_module" in _resolve(function, bindings):
+            return set(_imported(node))
     return set()
+
+
+def _imported(call: ast.Call) -> list[str]:
+    """The module that a call of an importing function names, where it does so in plain text."""
+    named = {word.arg: word.value for word in call.keywords}
+    values = [*call.args[:1], named.get("name")][:1] + [*call.args[1:2], named.get("package")][:1]
+    texts = [value.value if isinstance(value, ast.Constant) else None for value in values]
+    match texts:
+        case [str(module), str(parent)]:
+            with contextlib.suppress(ImportError, ValueError):
+                return [importlib.util.resolve_name(module, parent)]
+        case [str(module), _]:
+            return [module]
+    return []
 
 
 def _own_methods(trees: Sequence[ast.Module]) -> dict[str, set[str]]:

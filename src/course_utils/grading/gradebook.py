@@ -10,20 +10,16 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import platform
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import nbformat
 import nbgrader.apps  # noqa: F401 - first: nbgrader's packages import each other in a circle
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell, new_notebook
 from nbgrader.api import (
     Assignment,
     BaseCell,
@@ -42,11 +38,9 @@ from sqlalchemy import Engine, Row, Select, select
 from sqlalchemy.orm import Session, with_polymorphic
 
 from course_utils.grading.database import COURSE, GRADINGS, GradebookError, in_one_line, open_engine
+from course_utils.grading.files import autograded_path, encoded, write_files
 from course_utils.grading.records import Graded
 from course_utils.notebooks import grade_id
-from course_utils.release import write_atomically
-
-__all__ = ["Book", "Cell", "GradebookError", "Score", "autograded_path"]
 
 NO_RESPONSE = "No response."  # nbgrader's own comment on an answer that is still the stub
 
@@ -225,8 +219,8 @@ class Book:
             ).all()
             cells = _cells(gradebook, graded.assignment)
             _check_verdicts(graded, cells)
-            with _files_in_one_line():
-                self._write_files(graded, cells, timestamp)
+            points = {cell.name: cell.points or 0.0 for cell in cells.values()}
+            write_files(self.course, graded, points, timestamp)
             gradebook.update_or_create_student(graded.student)
             with gradebook.db.no_autoflush:  # nbgrader reads while it has half of a submission
                 submission = gradebook.update_or_create_submission(graded.assignment, graded.student)
@@ -252,21 +246,6 @@ class Book:
                 for submission in submissions
             ]
         return sorted(found, key=lambda score: score.student)
-
-    def _write_files(self, graded: Graded, cells: Mapping[str, Cell], timestamp: str) -> None:
-        path = autograded_path(self.course, graded.student, graded.assignment)
-        write_atomically(path, _encoded(graded.notebook or _notice(graded.refusal)))
-        if timestamp.strip():
-            write_atomically(path.with_name("timestamp.txt"), _encoded(timestamp))
-        else:
-            path.with_name("timestamp.txt").unlink(missing_ok=True)
-        log = self.course / "logs" / graded.assignment / f"{graded.student}.log"
-        write_atomically(log, _encoded(_log(graded, cells, timestamp)))
-
-
-def autograded_path(course: Path, student: str, name: str) -> Path:
-    """Where nbgrader looks for an autograded notebook."""
-    return course / "autograded" / student / name / f"{name}.ipynb"
 
 
 # --- what is asked of the database --------------------------------------------------------------------------------
@@ -330,7 +309,7 @@ def _earlier(db: Session, graded: Graded) -> Graded | None:
 def _keep_record(db: Session, graded: Graded, fingerprint: str) -> None:
     key = {"student": graded.student, "assignment": graded.assignment}
     db.execute(GRADINGS.delete().where(*(GRADINGS.c[column] == value for column, value in key.items())))
-    record = _encoded(graded.to_json()).decode()
+    record = encoded(graded.to_json()).decode()
     db.execute(GRADINGS.insert().values(**key, fingerprint=fingerprint, record=record))
 
 
@@ -389,7 +368,7 @@ def _seen(graded: Graded) -> dict[str, object]:
 def _answers(graded: Graded) -> dict[str, str]:
     if not graded.notebook:
         return {}
-    cells = nbformat.from_dict(json.loads(graded.notebook)).cells
+    cells = map(NotebookNode, json.loads(graded.notebook)["cells"])  # only their first level: outputs are many
     return {grade_id(cell): "".join(cell.source) for cell in cells if grade_id(cell)}
 
 
@@ -398,42 +377,3 @@ def _set_comments(notebook: SubmittedNotebook, cells: Mapping[str, Cell], graded
     for comment in notebook.comments:
         cell = cells[comment.name]
         comment.auto_comment = NO_RESPONSE if cell.solution and answers.get(cell.name) == cell.source else None
-
-
-# --- files --------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _files_in_one_line() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise GradebookError(f"{error.filename}: {error.strerror}; nothing of this submission was recorded") from error
-
-
-def _encoded(text: str) -> bytes:
-    """UTF-8 in any case: what is no character (a lone surrogate) becomes a question mark."""
-    return text.encode("utf-8", "replace")
-
-
-def _notice(refusal: str) -> str:
-    """A notebook in the place of one that could not be graded, so that the formgrader has something to show."""
-    words = f"Not graded; a person will look at it.\n\n    {refusal}"
-    return nbformat.writes(new_notebook(cells=[new_markdown_cell(words, id="not-graded")])) + "\n"
-
-
-def _log(graded: Graded, cells: Mapping[str, Cell], timestamp: str) -> str:
-    """What an instructor may want to know of one grading, as plain text."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("attention-course", "nbgrader", "torch"))
-    lines = [f"{graded.assignment} of {graded.student}, handed in {timestamp.strip() or 'at a time not known'}", ""]
-    if graded.refusal:
-        lines += [f"not graded: {graded.refusal}"]
-    for verdict in graded.verdicts:
-        points = cells[verdict.grade_id].points or 0.0
-        lines += [f"{verdict.grade_id}: {points if verdict.passed else 0:g} of {points:g}"]
-        lines += [f"    {line}" for line in verdict.message.splitlines()]
-    lines += [f"note: {note}" for note in graded.notes]
-    lines += ["run without a sandbox (--unsafe)"] if graded.unsafe else []
-    used = f"{graded.seconds:.1f} s, {graded.cpu_seconds:.1f} s of CPU time, {graded.memory_bytes / 2**20:.0f} MiB"
-    lines += ["", f"{used}, {graded.starts} starts", f"Python {platform.python_version()}, {packages}"]
-    return "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ no threads.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import importlib
 import json
@@ -30,7 +31,7 @@ from typing import Any
 
 from course_utils.grading.frames import GoneError
 from course_utils.grading.isolate import Limits, confine, fork_isolated, workplace
-from course_utils.grading.sandbox import SandboxError, Watch
+from course_utils.grading.sandbox import HUGE_PAGES, SandboxError, Watch
 
 LONGEST_ORDER = 1 << 16
 LONGEST_WAIT = 300.0  # seconds for an answer; the first comes after all imports, from what may be a slow disk
@@ -57,7 +58,7 @@ class Warm:
         self.control.settimeout(LONGEST_WAIT)
         module = "course_utils.grading.warm"
         command = [*self.launcher, sys.executable, "-m", module, self.role, str(theirs.fileno())]
-        outside = {**os.environ, "TMPDIR": self.folder.name}
+        outside = {**os.environ, **HUGE_PAGES, "TMPDIR": self.folder.name}
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=outside)
         theirs.close()
         return self
@@ -144,6 +145,7 @@ def serve(control: socket.socket, role: ModuleType) -> None:
             with os.fdopen(descriptors[0], "rb") as file:
                 file.seek(0)
                 role.prepare(wanted["key"], file.read().decode())
+            _freeze()
             control.send(b"{}")
             continue
         limits = Limits(**wanted["limits"])
@@ -201,6 +203,12 @@ def _end(pid: int, init: int) -> int:
     return code if code <= 128 else 128 - code  # how an init tells of a signal
 
 
+def _freeze() -> None:
+    """Keep a fork's collector away from what is here: it would write to each object, and each page would be copied."""
+    gc.collect()
+    gc.freeze()
+
+
 def main(role: str, descriptor: int) -> None:
     """Import what submissions need, then take orders."""
     import matplotlib.pyplot
@@ -216,6 +224,7 @@ def main(role: str, descriptor: int) -> None:
     assert all((matplotlib.pyplot, numpy, torch.fx, course_utils.checks))  # imported to be warm
     module = importlib.import_module(f"course_utils.grading.{role}")
     module.warm_up()
+    _freeze()
     serve(socket.socket(fileno=descriptor), module)
 
 
