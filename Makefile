@@ -21,12 +21,13 @@ check: $(READY) ## fast: lint, format, types, exercises up to date
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/course release --check
+	@$(BIN)/python -m course_utils.records
 
 exercises: $(READY) ## make the student notebooks in exercises/ from solutions/
 	@$(BIN)/course release
 
-experiments: $(READY) ## run and record the longer experiments
-	@echo "There are no experiments yet: those of later chapters will be run and recorded here."
+experiments: $(READY) ## run and record the longer experiments, those that changed since
+	@for script in benchmarks/experiments/*.py; do $(BIN)/python "$$script" || exit 1; done
 
 # Jupyter refuses to run as root unless told to; in a container there is often nobody else.
 lab: $(READY) ## open JupyterLab on exercises/ (LAB="--no-browser --port 9999" for its options)

@@ -12,6 +12,10 @@ os.environ["OMP_NUM_THREADS"] = "1"  # small tensors: a second thread makes the 
 KILLS = pytest.StashKey[list[tuple[str, str, dict[str, float], str]]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="all submissions by nbgrader's own commands")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[KILLS] = []
 

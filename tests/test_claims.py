@@ -1,8 +1,11 @@
+import html
 import json
+import math
+import re
 
 import pytest
 
-from course_utils.claims import METADATA_KEY, ClaimError, claim, glue
+from course_utils.claims import ClaimError, claim, glue
 
 
 @pytest.mark.parametrize(
@@ -37,16 +40,21 @@ def test_input_that_cannot_work_is_refused_by_name(measured, within, message: st
         claim("bad", "…", measured, within=within)
 
 
-def test_record_is_plain_json_and_its_box_escapes_text() -> None:
-    bundle, metadata = claim(
-        "c", "a < b", 0.25, within=(0, 0.5), source="Smith & Co. (1999), Table 1"
-    )._repr_mimebundle_()
-    record = json.loads(json.dumps(metadata[METADATA_KEY]))
-    assert record["measured"] == [0.25]
-    assert record["verdict"] == "reproduced"
-    assert "a &lt; b" in bundle["text/html"]
-    assert "Smith &amp; Co." in bundle["text/html"]
-    assert "0 to 0.5" in bundle["text/html"]
+def test_the_record_travels_in_the_markup_and_text_is_escaped() -> None:
+    made = claim("c", "a < b", 0.25, within=(0, 0.5), source="Smith & Co. (1999), Table 1", reported='"0.3"')
+    markup = made._repr_html_()
+    record = json.loads(html.unescape(re.search(r'data-claim="([^"]*)"', markup)[1]))
+    assert (record["measured"], record["reported"], record["verdict"]) == ([0.25], '"0.3"', "reproduced")
+    assert "a &lt; b" in markup
+    assert "Smith &amp; Co." in markup
+    assert "<dd>0 to 0.5</dd>" in markup
+
+
+@pytest.mark.parametrize(
+    ("within", "words"), [((2, 2), "2"), ((-math.inf, 0.1), "at most 0.1"), ((3, math.inf), "at least 3")]
+)
+def test_the_interval_reads_as_one_would_say_it(within: tuple[float, float], words: str) -> None:
+    assert claim("c", "…", 2.0, within=within).interval == words
 
 
 def test_glue_is_what_the_books_parser_collects(monkeypatch) -> None:

@@ -348,5 +348,383 @@
     }
   }
 
+  // --- Listening: attention moved between two voices, while the sound plays on ---
+
+  // The sounds go round and round, started together, so that only how loud each is changes.
+  class Loops {
+    constructor(sources) {
+      this.sources = sources;
+    }
+
+    async start(gains) {
+      const context = (this.context = new AudioContext());
+      context.resume();
+      const buffers = await Promise.all(this.sources.map((source) => context.decodeAudioData(Loops.bytes(source))));
+      if (this.context !== context) return; // stopped meanwhile
+      this.nodes = buffers.map((buffer, i) => {
+        const node = new GainNode(context, { gain: gains[i] });
+        const loop = new AudioBufferSourceNode(context, { buffer, loop: true });
+        loop.connect(node).connect(context.destination);
+        return { node, loop };
+      });
+      const soon = context.currentTime + 0.05;
+      for (const { loop } of this.nodes) loop.start(soon);
+    }
+
+    static bytes(source) {
+      return Uint8Array.from(atob(source.slice(source.indexOf(",") + 1)), (letter) => letter.charCodeAt(0)).buffer;
+    }
+
+    // Gradually, over some hundredths of a second: a jump would click.
+    set(gains) {
+      this.nodes?.forEach(({ node }, i) => node.gain.setTargetAtTime(gains[i], this.context.currentTime, 0.02));
+    }
+
+    stop() {
+      this.context?.close();
+      this.context = this.nodes = undefined;
+    }
+  }
+
+  class ListeningFigure extends HTMLElement {
+    connectedCallback() {
+      if (document.readyState === "loading") {
+        document.addEventListener("DOMContentLoaded", () => this.build(), { once: true });
+      } else {
+        this.build();
+      }
+    }
+
+    disconnectedCallback() {
+      this.loops?.stop();
+    }
+
+    build() {
+      if (this.dataset.ready !== undefined || !window.AudioContext) return;
+      this.data = JSON.parse(this.querySelector("script").textContent);
+      this.loops = new Loops([...this.querySelectorAll("audio")].map((audio) => audio.src));
+      this.state = { filter: 0, place: 50, playing: false };
+      const live = make(this, "div", { class: "live" });
+      const controls = make(live, "div");
+      this.addFilters(controls);
+      this.addAttention(controls);
+      this.addButton(controls);
+      this.addLevels(make(live, "div"));
+      this.spoken = make(live, "div", { class: "spoken", role: "status", "aria-live": "polite" });
+      this.dataset.ready = "";
+      this.show();
+    }
+
+    addFilters(parent) {
+      const group = make(parent, "fieldset");
+      make(group, "legend", {}, "Filter");
+      const choices = make(group, "div", { class: "choices" });
+      const name = `filter-${[...document.querySelectorAll(this.localName)].indexOf(this)}`;
+      this.radios = this.data.filters.map((filter, i) => {
+        const label = make(choices, "label");
+        const radio = make(label, "input", { type: "radio", name, value: filter.name });
+        make(label, "span", {}, filter.name);
+        radio.addEventListener("change", () => this.change({ filter: i }));
+        return radio;
+      });
+    }
+
+    addAttention(parent) {
+      const label = make(parent, "label", { class: "control" });
+      make(label, "span", {}, "Attention");
+      this.slider = make(label, "input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "Attention" });
+      this.slider.addEventListener("input", () => this.change({ place: Number(this.slider.value) }));
+      const ends = make(label, "span", { class: "ends", "aria-hidden": "true" });
+      for (const text of [this.data.voices[0], "both", this.data.voices[1]]) make(ends, "span", {}, text);
+    }
+
+    addButton(parent) {
+      this.button = make(parent, "button", { type: "button" });
+      this.button.addEventListener("click", () => this.change({ playing: !this.state.playing }));
+    }
+
+    addLevels(parent) {
+      const table = make(parent, "table", { class: "weights" });
+      const head = make(make(table, "thead"), "tr");
+      make(head, "th", { scope: "col" }, "voice");
+      make(head, "th", { scope: "col", class: "wide", colspan: 2 }, "energy let through");
+      const body = make(table, "tbody");
+      this.rows = this.data.voices.map((voice, i) => {
+        const row = make(body, "tr", { class: `voice-${i}` });
+        make(row, "th", { scope: "row" }, voice);
+        const bar = make(make(row, "td", { class: "wide" }), "div", { class: "bar" });
+        return { bar, number: make(row, "td", { class: "number" }) };
+      });
+      this.balance = make(parent, "p", { class: "balance" });
+    }
+
+    change(part) {
+      const wasPlaying = this.state.playing;
+      Object.assign(this.state, part);
+      this.show();
+      if (this.state.playing !== wasPlaying) this.playOrStop();
+      else this.loops.set(this.gains());
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => (this.spoken.textContent = this.summary()), 300);
+    }
+
+    playOrStop() {
+      if (!this.state.playing) return this.loops.stop();
+      // Where there is no way to play, the button says "Play" again.
+      this.loops.start(this.gains()).catch(() => this.change({ playing: false }));
+    }
+
+    // Of the two filters, 1 and 0 at the ends; at the middle 1 and 1, which together let everything through.
+    attention() {
+      const place = this.state.place / 100;
+      return [clamp(2 - 2 * place, 0, 1), clamp(2 * place, 0, 1)];
+    }
+
+    // Of all the sounds, in the order of the page: two for each filter, silent for those not chosen.
+    gains() {
+      const chosen = this.attention();
+      return this.data.filters.flatMap((_, i) => (i === this.state.filter ? chosen : [0, 0]));
+    }
+
+    shares() {
+      const gains = this.attention();
+      return this.data.filters[this.state.filter].through.map((inner) =>
+        inner.reduce((sum, row, k) => sum + row.reduce((part, value, l) => part + gains[k] * gains[l] * value, 0), 0),
+      );
+    }
+
+    show() {
+      const shares = this.shares();
+      this.rows.forEach(({ bar, number }, i) => {
+        bar.style.width = `${100 * clamp(shares[i], 0, 1)}%`;
+        number.textContent = `${(100 * shares[i]).toFixed(1)} %`;
+      });
+      const [first, second] = shares.map((share, i) => share * this.data.filters[this.state.filter].energy[i]);
+      const decibels = 10 * Math.log10(first / second);
+      const [louder, softer] = decibels < 0 ? [1, 0] : [0, 1];
+      const { voices } = this.data;
+      const above = `${Math.abs(decibels).toFixed(1)} dB`;
+      this.balance.replaceChildren();
+      if (above === "0.0 dB") {
+        make(this.balance, "span", {}, "Both are equally loud.");
+      } else {
+        make(this.balance, "span", {}, `The ${voices[louder]} is `);
+        make(this.balance, "b", {}, above);
+        make(this.balance, "span", {}, ` above the ${voices[softer]}.`);
+      }
+      this.radios.forEach((radio, i) => (radio.checked = i === this.state.filter));
+      this.slider.value = this.state.place;
+      this.slider.setAttribute("aria-valuetext", this.attentionInWords());
+      this.button.textContent = this.state.playing ? "■ Stop" : "▶ Play";
+    }
+
+    attentionInWords() {
+      const [first, second] = this.attention().map((gain) => `${Math.round(100 * gain)} per cent`);
+      const { voices } = this.data;
+      if (this.state.place === 50) return "both voices";
+      if (this.state.place % 100 === 0) return `${voices[this.state.place / 100]} only`;
+      return `filter on ${voices[0]} ${first}, on ${voices[1]} ${second}`;
+    }
+
+    summary() {
+      const shares = this.shares().map((share, i) => `${(100 * share).toFixed(0)} per cent of ${this.data.voices[i]}`);
+      const { name } = this.data.filters[this.state.filter];
+      return `Filter ${name}, ${this.attentionInWords()}: ${shares.join(" and ")} get through.`;
+    }
+  }
+
+  // --- The family tree: time downwards, a column for each lineage, a line from each work to those that built on it ---
+
+  class FamilyTree extends HTMLElement {
+    static ROW = 34;
+    static LANE = 16;
+    static HEAD = 96;
+
+    connectedCallback() {
+      if (document.readyState === "loading") {
+        document.addEventListener("DOMContentLoaded", () => this.build(), { once: true });
+      } else {
+        this.build();
+      }
+    }
+
+    build() {
+      if (this.dataset.ready !== undefined) return;
+      this.data = JSON.parse(this.querySelector("script").textContent);
+      this.lineages = Object.keys(this.data.lineages);
+      this.entries = new Map(this.data.entries.map((entry) => [entry.id, { ...entry, to: [] }]));
+      for (const { id, from } of this.entries.values()) {
+        for (const { entry, kind } of from) this.entries.get(entry).to.push({ entry: id, kind });
+      }
+      this.state = { chosen: this.data.chosen, lineage: "" };
+      const live = make(this, "div", { class: "live" });
+      this.addFilter(make(live, "div", { class: "foot" }));
+      const chart = make(live, "div", { class: "chart" });
+      this.svg = draw(chart, "svg", { "aria-hidden": "true" });
+      this.addEntries(make(chart, "ol", { "aria-label": "Works in the order of time" }));
+      this.about = make(live, "div", { class: "about", role: "region", "aria-label": "The chosen work" });
+      this.spoken = make(live, "div", { class: "spoken", role: "status", "aria-live": "polite" });
+      this.dataset.ready = "";
+      this.show();
+    }
+
+    addFilter(parent) {
+      const label = make(parent, "label");
+      make(label, "span", {}, "Lineage ");
+      this.filter = make(label, "select");
+      make(this.filter, "option", { value: "" }, "all");
+      for (const [id, name] of Object.entries(this.data.lineages)) make(this.filter, "option", { value: id }, name);
+      this.filter.addEventListener("change", () => this.change({ lineage: this.filter.value }));
+      make(parent, "span", { class: "hint" }, "Choose a work. Arrow keys: ↑ ↓ in time, ← → along the lines.");
+      const legend = "Solid lines: a source says so. Dashed: our reading. Dotted: alike, not descended.";
+      make(parent, "span", { class: "hint" }, legend);
+    }
+
+    addEntries(list) {
+      for (const entry of this.entries.values()) {
+        entry.row = make(list, "li");
+        entry.button = make(entry.row, "button", { type: "button" });
+        make(entry.button, "span", { class: "year" }, `${entry.year} `);
+        make(entry.button, "span", { class: "name" }, entry.name);
+        entry.button.addEventListener("click", () => this.change({ chosen: entry.id }));
+      }
+      list.addEventListener("keydown", (event) => this.walk(event));
+    }
+
+    walk(event) {
+      const { from, to, id } = this.entries.get(this.state.chosen);
+      const rows = this.visible();
+      const place = rows.findIndex((entry) => entry.id === id);
+      const next = {
+        ArrowUp: rows[place - 1]?.id,
+        ArrowDown: rows[place + 1]?.id,
+        ArrowLeft: from[0]?.entry,
+        ArrowRight: to[0]?.entry,
+        Home: rows[0].id,
+        End: rows.at(-1).id,
+      };
+      if (!(event.key in next) || event.altKey || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      if (next[event.key]) this.goTo(next[event.key]);
+    }
+
+    goTo(id) {
+      this.change({ chosen: id });
+      this.entries.get(id).button.focus();
+    }
+
+    change(part) {
+      Object.assign(this.state, part);
+      const rows = this.visible();
+      // The chosen work is always in sight: a new filter gives way to a choice outside it, a choice to a new filter.
+      if (!rows.includes(this.entries.get(this.state.chosen))) {
+        if (part.chosen) this.state.lineage = "";
+        else this.state.chosen = rows.find((entry) => entry.lineage === this.state.lineage).id;
+      }
+      this.show();
+      const { name, year, from, to } = this.entries.get(this.state.chosen);
+      this.spoken.textContent = `${name}, ${year}. Lines from ${from.length} and to ${to.length} other works.`;
+    }
+
+    // A lineage is shown with the works of others that lines lead to or come from.
+    visible() {
+      const mine = (id) => this.entries.get(id).lineage === this.state.lineage;
+      const near = ({ id, from, to }) => mine(id) || [...from, ...to].some(({ entry }) => mine(entry));
+      return [...this.entries.values()].filter((entry) => !this.state.lineage || near(entry));
+    }
+
+    // All that the lines of descent lead to from a work, one way ("from") or the other ("to"). Likeness is no descent.
+    reach(id, way) {
+      const found = new Set();
+      const visit = (each) => {
+        for (const { entry, kind } of this.entries.get(each)[way]) {
+          if (kind !== "likeness" && !found.has(entry)) visit(entry, found.add(entry));
+        }
+      };
+      visit(id);
+      return found;
+    }
+
+    show() {
+      const { chosen, lineage } = this.state;
+      const rows = this.visible();
+      const { from, to } = this.entries.get(chosen);
+      const alike = [...from, ...to].filter(({ kind }) => kind === "likeness");
+      const kin = {
+        chosen: [chosen],
+        before: [...this.reach(chosen, "from")],
+        after: [...this.reach(chosen, "to")],
+        beside: alike.map(({ entry }) => entry),
+      };
+      const part = (id) => Object.keys(kin).find((name) => kin[name].includes(id)) ?? "apart";
+      this.filter.value = lineage;
+      for (const entry of this.entries.values()) {
+        entry.row.hidden = !rows.includes(entry);
+        entry.row.className = part(entry.id);
+        set(entry.button, { tabindex: entry.id === chosen ? 0 : -1, "aria-pressed": entry.id === chosen });
+      }
+      this.drawLines(rows, part);
+      this.describe();
+    }
+
+    drawLines(rows, part) {
+      const { ROW, LANE, HEAD } = FamilyTree;
+      const place = ({ id, lineage }) => [
+        LANE * (this.lineages.indexOf(lineage) + 0.5),
+        HEAD + ROW * (rows.findIndex((entry) => entry.id === id) + 0.5),
+      ];
+      this.svg.replaceChildren();
+      set(this.svg, { width: LANE * this.lineages.length, height: HEAD + ROW * rows.length });
+      this.lineages.forEach((id, i) => {
+        const transform = `translate(${LANE * (i + 0.5)} ${HEAD - 4}) rotate(-60)`;
+        draw(this.svg, "text", { transform }, this.data.lineages[id]);
+      });
+      const side = (parent, child, kind) => {
+        if (kind === "likeness") return [parent, child].includes(this.state.chosen) ? "beside" : "apart";
+        if (["before", "chosen"].includes(part(child))) return "before";
+        return ["after", "chosen"].includes(part(parent)) ? "after" : "apart";
+      };
+      const lines = rows.flatMap((child) =>
+        child.from.map(({ entry, kind }) => {
+          const parent = this.entries.get(entry);
+          return { parent, child, kind, side: side(entry, child.id, kind) };
+        }),
+      );
+      // Lines of the chosen work's kin lie above the others.
+      for (const line of lines.sort((a, b) => (b.side === "apart") - (a.side === "apart"))) {
+        if (!rows.includes(line.parent)) continue;
+        const d = this.route(place(line.parent), place(line.child), line.kind === "likeness" ? 0.55 : 0.4);
+        draw(this.svg, "path", { class: `${line.side} ${line.kind}`, d });
+      }
+      for (const entry of rows) {
+        const [cx, cy] = place(entry);
+        draw(this.svg, "circle", { class: part(entry.id), cx, cy, r: part(entry.id) === "chosen" ? 6 : 4 });
+      }
+    }
+
+    // Down beside the earlier work's column, so that the works between are passed by, and over at the end.
+    route([x1, y1], [x2, y2], aside) {
+      const { ROW, LANE } = FamilyTree;
+      const middle = (y1 + y2) / 2;
+      if (y2 - y1 < 2 * ROW) return `M${x1} ${y1}C${x1} ${middle} ${x2} ${middle} ${x2} ${y2}`;
+      const x = x1 + (x2 > x1 ? aside : -aside) * LANE;
+      const turn = y2 - ROW / 2;
+      return `M${x1} ${y1}Q${x} ${y1 + ROW / 2} ${x} ${y1 + ROW}V${y2 - ROW}C${x} ${turn} ${x2} ${turn} ${x2} ${y2}`;
+    }
+
+    // What the list says of the chosen work, with a button for every work that it names.
+    describe() {
+      const item = this.querySelector(`.still [data-entry="${this.state.chosen}"]`);
+      this.about.innerHTML = item.innerHTML;
+      for (const name of this.about.querySelectorAll("[data-to]")) {
+        const button = make(name.parentElement, "button", { type: "button" }, name.textContent);
+        button.addEventListener("click", () => this.goTo(name.dataset.to));
+        name.replaceWith(button);
+      }
+    }
+  }
+
   customElements.define("soft-dictionary", SoftDictionary);
+  customElements.define("listening-figure", ListeningFigure);
+  customElements.define("family-tree", FamilyTree);
 })();

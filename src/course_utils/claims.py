@@ -5,11 +5,11 @@ written down before it is run; whatever comes out is recorded and printed.
 """
 
 import html
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
-
-METADATA_KEY = "attention_course_claim"
+from typing import Literal
 
 
 class ClaimError(AssertionError):
@@ -27,6 +27,7 @@ class Claim:
         within: lowest and highest value that agree with the statement, written before the run.
         measured: one number a run, in the statement's unit.
         source: the work with its table, figure or equation; None if the claim is ours.
+        reported: what the source itself measured, in its own numbers.
         follows: what to conclude if it holds.
     """
 
@@ -36,6 +37,7 @@ class Claim:
     within: tuple[float, float]
     measured: tuple[float, ...]
     source: str | None = None
+    reported: str | None = None
     follows: str | None = None
 
     @property
@@ -48,22 +50,40 @@ class Claim:
             return "holds" if self.kind == "theorem" else success
         return f"partly {success}" if agreeing else f"not {success}"
 
-    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, Any]]:
-        # The record travels in the output's metadata, where a page generated from all claims can find it.
-        record = asdict(self) | {"verdict": self.verdict}
-        return {"text/html": self._html(), "text/plain": f"{self.name}: {self.verdict}"}, {METADATA_KEY: record}
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.verdict}"
 
-    def _html(self) -> str:
-        low, high = self.within
-        expected = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
-        measured = ", ".join(f"{value:.4g}" for value in self.measured)
-        rows = {"Expected": expected, "Measured": measured, "Source": self.source, "Then": self.follows}
+    def _repr_html_(self) -> str:
+        # The record travels in an attribute, where the page that is generated from all claims finds it.
+        record = json.dumps(asdict(self) | {"verdict": self.verdict})
+        rows = {
+            "Reported": self.reported,
+            "Expected": self.interval,
+            "Measured": self.spread,
+            "Source": self.source,
+            "Then": self.follows,
+        }
         items = "".join(f"<dt>{k}</dt><dd>{html.escape(v)}</dd>" for k, v in rows.items() if v)
         return (
-            f'<div class="claim-record" id="claim-{html.escape(self.name)}">'
+            f'<div class="claim-record" id="claim-{html.escape(self.name)}" data-claim="{html.escape(record)}">'
             f'<p><strong class="claim-verdict">{self.verdict.capitalize()}.</strong> {html.escape(self.statement)}</p>'
             f"<dl>{items}</dl></div>"
         )
+
+    @property
+    def interval(self) -> str:
+        """What was expected, as text."""
+        low, high = self.within
+        if low == high:
+            return f"{low:.4g}"
+        if low == -math.inf:
+            return f"at most {high:.4g}"
+        return f"at least {low:.4g}" if high == math.inf else f"{low:.4g} to {high:.4g}"
+
+    @property
+    def spread(self) -> str:
+        """What was measured, as text: each run by itself."""
+        return ", ".join(f"{value:.4g}" for value in self.measured)
 
 
 def claim(
@@ -74,6 +94,7 @@ def claim(
     within: tuple[float, float],
     kind: Literal["theorem", "empirical"] = "empirical",
     source: str | None = None,
+    reported: str | None = None,
     follows: str | None = None,
 ) -> Claim:
     """Record a checked statement; as the last line of a cell it shows itself on the page.
@@ -85,6 +106,7 @@ def claim(
         within: lowest and highest value that agree with the statement.
         kind: ``theorem`` or ``empirical``.
         source: the work with its table, figure or equation.
+        reported: what the source itself measured, in its own numbers.
         follows: what to conclude if it holds.
 
     Returns:
@@ -99,7 +121,7 @@ def claim(
         raise ValueError(f"claim {name}: nothing was measured")
     if not within[0] <= within[1]:
         raise ValueError(f"claim {name}: within={within} is not an interval from low to high")
-    record = Claim(name, statement, kind, (float(within[0]), float(within[1])), values, source, follows)
+    record = Claim(name, statement, kind, (float(within[0]), float(within[1])), values, source, reported, follows)
     if kind == "theorem" and record.verdict != "holds":
         raise ClaimError(f"claim {name} does not hold: measured {values}, expected within {within}")
     return record

@@ -60,7 +60,7 @@ def backwards(nb: NotebookNode) -> None:
     nb.cells.reverse()
 
 
-@tampered(reason="missing")
+@tampered(reason="missing", nbgrader_accepts=False)
 def tests_renamed(nb: NotebookNode) -> None:
     for name in TESTS:
         cell_of(nb, name).metadata.nbgrader.grade_id = f"{name}-mine"
@@ -103,13 +103,13 @@ def points_of_other_kinds(nb: NotebookNode) -> None:
         cell.metadata.nbgrader.points = points
 
 
-@tampered(reason="grading metadata")
+@tampered(reason="grading metadata", nbgrader_accepts=False)
 def grade_set_false(nb: NotebookNode) -> None:
     for name in TESTS:
         cell_of(nb, name).metadata.nbgrader.grade = False
 
 
-@tampered(reason="grading metadata")
+@tampered(reason="grading metadata", nbgrader_accepts=False)
 def locked_and_solution_swapped(nb: NotebookNode) -> None:
     for cell in nb.cells:
         if grade_id(cell):
@@ -117,14 +117,14 @@ def locked_and_solution_swapped(nb: NotebookNode) -> None:
             role.locked, role.solution = role.solution, role.locked
 
 
-@tampered(reason="grading metadata of cell 'mean'")
+@tampered(reason="grading metadata of cell 'mean'", nbgrader_accepts=False)
 def all_is_graded_by_hand(nb: NotebookNode) -> None:
     for cell in nb.cells:
         if grade_id(cell):
             cell.metadata.nbgrader |= {"solution": True, "grade": True, "points": 100, "task": False}
 
 
-@tampered(reason="grading metadata of cell 'mean'")
+@tampered(reason="grading metadata of cell 'mean'", nbgrader_accepts=False)
 def solutions_claim_to_be_the_instructors(nb: NotebookNode) -> None:
     for problem in PROBLEMS:
         cell_of(nb, problem).metadata.nbgrader |= {"solution": False, "locked": True, "grade": True, "points": 20}
@@ -164,12 +164,12 @@ def kernel_with_a_path(nb: NotebookNode) -> None:
     nb.metadata.language_info = {"name": "bash", "file_extension": ".sh", "mimetype": "text/x-sh"}
 
 
-@tampered()
+@tampered(nbgrader_accepts=False)
 def kernel_that_is_a_list(nb: NotebookNode) -> None:
     nb.metadata.kernelspec = ["bash"]
 
 
-@tampered(reason="cell 1 claims")
+@tampered(reason="cell 1 claims", nbgrader_accepts=False)
 def own_cells_claim_points(nb: NotebookNode) -> None:
     role = {"grade": True, "points": 100, "locked": True, "solution": False, "task": False, "schema_version": 3}
     insert(nb, 0, "pass", nbgrader={**role, "grade_id": "bonus"})
@@ -268,7 +268,7 @@ def claimed(released: NotebookNode) -> bytes:
 
 
 GROUP.cases.append(Case("forbidden-emptied", "tampered", forbidden_emptied, **FORBIDDEN))
-GROUP.cases.append(Case("forbidden-in-a-cell-that-claims", "tampered", claimed, **FORBIDDEN))
+GROUP.cases.append(Case("forbidden-in-a-cell-that-claims", "tampered", claimed, nbgrader_accepts=False, **FORBIDDEN))
 INDENTED = "\n".join("    " + line for line in SHORT.split("\n"))
 PROMPTED = ">>> def softmax(x):\n...     return torch.softmax(x, -1)\n"
 DEEP = f"_ = {'+'.join(['1'] * 20_000)}\n{SHORT}"

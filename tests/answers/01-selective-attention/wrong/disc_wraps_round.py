@@ -1,0 +1,22 @@
+"""Lets the disc come in again on the other side."""
+
+FAILS = ["scan-visible", "scan-hidden"]
+
+# %% scan
+def scan(maps, gains, steps, radius, fade):
+    saliency = np.tensordot(gains, maps, axes=1)
+    rows, columns = np.indices(saliency.shape)
+    inhibition = np.zeros(saliency.shape)
+    fixations = []
+    for _ in range(steps):
+        effective = saliency * (1 - inhibition)
+        if effective.max() <= 0:
+            break
+        row, column = np.unravel_index(effective.argmax(), saliency.shape)
+        fixations.append((row, column))
+        down, right = np.abs(rows - row), np.abs(columns - column)
+        down, right = np.minimum(down, saliency.shape[0] - down), np.minimum(right, saliency.shape[1] - right)
+        disc = down**2 + right**2 <= radius**2
+        inhibition = fade * inhibition
+        inhibition[disc] = 1.0
+    return np.array(fixations, dtype=int).reshape(-1, 2)

@@ -1,0 +1,12 @@
+"""Raises the place that was looked at, and does not lower the others."""
+
+FAILS = ["looks-visible", "looks-hidden"]
+
+# %% looks
+def look_gradient(scores, looks, rewards, temperature):
+    odds = np.exp(scores / temperature)
+    weights = odds / odds.sum()
+    before = np.arange(len(rewards))
+    references = (np.cumsum(rewards) - rewards) / np.maximum(before, 1)
+    chosen = np.eye(len(scores))[looks]
+    return ((rewards - references)[:, None] * chosen).mean(axis=0) / temperature
