@@ -211,11 +211,13 @@ def test_reversing_turns_sources_and_alignment_and_nothing_else() -> None:
 @pytest.mark.parametrize("locale", ["en", "fr", "ko"])
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_dates_are_written_as_babel_writes_them(locale: str, size: int) -> None:
-    dates = [date(2026, 11, 20), date(1907, 3, 1), date(2088, 10, 31)][:size]
-    ours = [token for token, _ in data._DateWriter(locale).write(dates)]
-    theirs = format_list([format_date(day, "full", locale=locale) for day in dates], locale=locale)
-    assert "".join(ours) == re.sub(r"\s", "", theirs)
-    assert tuple(ours) == data.tokenise(theirs)
+    writer = data._DateWriter(locale)
+    for start in range(date(1900, 1, 1).toordinal(), date(2099, 12, 31).toordinal(), 1777):
+        dates = [date.fromordinal(start + 103 * i) for i in range(size)]
+        ours = [token for token, _ in writer.write(dates)]
+        theirs = format_list([format_date(day, "full", locale=locale) for day in dates], locale=locale)
+        assert "".join(ours) == re.sub(r"\s", "", theirs)
+        assert tuple(ours) == data.tokenise(theirs)
 
 
 def test_dates_that_are_tested_occur_in_no_list_that_is_trained_on() -> None:
@@ -298,8 +300,8 @@ def test_batches_are_shuffled_by_their_generator_alone() -> None:
     assert order(1) == order(1)
     assert order(1) != order(2)
     assert torch.equal(torch.get_rng_state(), before)
-    lengths = [len(batch[0]) for batch in order(1)]
-    assert lengths != sorted(lengths), "batches of one length do not all come together"
+    lengths = [batch.source.shape[1] for batch in batches(corpus, 8, generator(1))]
+    assert lengths != sorted(lengths), "of the 20 batches that are sorted together the short ones do not come first"
 
 
 def test_sentences_of_similar_length_share_a_batch() -> None:

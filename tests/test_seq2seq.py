@@ -123,6 +123,7 @@ def test_padding_changes_nothing(bidirectional: bool) -> None:
     for garbage in (0, 5, 12):
         wider = torch.cat([source.masked_fill(~mask, garbage), torch.full((B, 2), garbage)], 1)
         padded_states, padded_last = made(wider, torch.cat([mask, torch.zeros(B, 2, dtype=torch.bool)], 1))
+        assert padded_states.shape == (B, S + 2, E)
         torch.testing.assert_close(padded_states[:, :S], states, rtol=0, atol=1e-12)
         torch.testing.assert_close(padded_last, last, rtol=0, atol=1e-12)
         assert (padded_states[:, S:] == 0).all()

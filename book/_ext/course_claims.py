@@ -85,11 +85,10 @@ def _markup(app: Sphinx, page: str, known: dict[str, list[dict[str, Any]]]) -> s
 
 
 def _row(claim: Claim, link: str, title: str) -> str:
-    source = " ".join(filter(None, [claim.source, claim.reported and f"Reported: {claim.reported}"]))
+    source = " ".join(filter(None, [claim.source and f"{claim.source}.", claim.reported]))
     statement = f'<a href="{html.escape(link)}">{html.escape(claim.statement)}</a>'
     cells = {
-        "Claim": f"{statement} <small>{html.escape(title)}</small>",
-        "Source": html.escape(source),
+        "Claim": f"{statement} <small>{html.escape(title)}</small>{source and f'<p>{html.escape(source)}</p>'}",
         "Expected": html.escape(claim.interval),
         "Measured": html.escape(claim.spread),
         "Verdict": f"<strong>{html.escape(claim.verdict)}</strong>",
@@ -98,7 +97,7 @@ def _row(claim: Claim, link: str, title: str) -> str:
 
 
 def _table(rows: list[str]) -> str:
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Claim", "Source", "Expected", "Measured", "Verdict"))
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Claim", "Expected", "Measured", "Verdict"))
     return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 

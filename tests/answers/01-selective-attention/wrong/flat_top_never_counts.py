@@ -1,6 +1,6 @@
 """Counts only pixels that exceed all others near, so that a flat top has no peak."""
 
-FAILS = ["peaks-hidden"]
+FAILS = ["peaks-visible", "peaks-hidden"]
 
 # %% peaks
 def promote(maps, top, reach):

@@ -1,6 +1,6 @@
 """Breaks ties by the direction of the neighbour, which is wrong across the seam."""
 
-FAILS = ["peaks-hidden"]
+FAILS = ["peaks-visible", "peaks-hidden"]
 
 # %% peaks
 def promote(maps, top, reach):

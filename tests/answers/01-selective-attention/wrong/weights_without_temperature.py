@@ -1,6 +1,6 @@
 """Forgets T in the softmax."""
 
-FAILS = ["looks-hidden"]
+FAILS = ["looks-visible", "looks-hidden"]
 
 # %% looks
 def look_gradient(scores, looks, rewards, temperature):

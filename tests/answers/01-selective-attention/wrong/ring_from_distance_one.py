@@ -1,4 +1,4 @@
-"""Lets the centre be a part of its own surround."""
+"""Begins the ring beside the pixel, so that it contains the rest of the centre."""
 
 FAILS = ["centre-surround-visible", "centre-surround-hidden"]
 
@@ -8,6 +8,6 @@ def on_off(image, centre, surround):
     contrast = np.empty(image.shape)
     for r, c in np.ndindex(image.shape):
         distance = np.maximum(np.abs(rows - r), np.abs(columns - c))
-        ring = distance <= surround
+        ring = (distance > 0) & (distance <= surround)
         contrast[r, c] = image[distance <= centre].mean() - image[ring].mean()
     return np.maximum(contrast, 0), np.maximum(-contrast, 0)

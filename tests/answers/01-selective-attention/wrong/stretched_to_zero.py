@@ -1,10 +1,9 @@
-"""Compares with the eight neighbours, whatever the reach."""
+"""Stretches each map so that its smallest value becomes 0."""
 
 FAILS = ["peaks-visible", "peaks-hidden"]
 
 # %% peaks
 def promote(maps, top, reach):
-    reach = 1
     n, height, width = maps.shape
     place = np.broadcast_to(np.arange(height * width).reshape(height, width), maps.shape)
     framed = np.pad(maps, ((0, 0), (reach, reach), (0, 0)), constant_values=-1.0)
@@ -15,6 +14,7 @@ def promote(maps, top, reach):
             value = np.roll(framed, right, axis=2)[:, down : down + height]
             where = np.roll(places, right, axis=2)[:, down : down + height]
             peak &= ~((value > maps) | ((value == maps) & (where < place)))
+    maps = maps - maps.min(axis=(1, 2), keepdims=True)
     highest = maps.max(axis=(1, 2), keepdims=True)
     scaled = top * maps / np.where(highest > 0, highest, 1.0)
     promoted = np.zeros(maps.shape)

@@ -1,4 +1,4 @@
-"""The mean of all peaks, the highest included."""
+"""Counts a flat top once, however wide it is and wherever it lies."""
 
 FAILS = ["peaks-visible", "peaks-hidden"]
 
@@ -18,6 +18,17 @@ def promote(maps, top, reach):
     scaled = top * maps / np.where(highest > 0, highest, 1.0)
     promoted = np.zeros(maps.shape)
     for i in range(n):
-        others = scaled[i][peak[i]]
+        seen = set()
+        for place in zip(*np.nonzero(peak[i])):
+            peak[i][place] = place not in seen
+            reached = [place]
+            while reached:
+                r, c = reached.pop()
+                if (r, c) in seen:
+                    continue
+                seen.add((r, c))
+                around = [(r + a, (c + b) % width) for a in (-1, 0, 1) for b in (-1, 0, 1) if 0 <= r + a < height]
+                reached += [near for near in around if maps[i][near] == maps[i][r, c]]
+        others = np.sort(scaled[i][peak[i]])[:-1]
         promoted[i] = scaled[i] * (top - (others.mean() if others.size else 0.0)) ** 2
     return promoted

@@ -1,0 +1,23 @@
+"""Counts peaks from a tenth of the highest, as the package does."""
+
+FAILS = ["peaks-hidden"]
+
+# %% peaks
+def promote(maps, top, reach):
+    n, height, width = maps.shape
+    place = np.broadcast_to(np.arange(height * width).reshape(height, width), maps.shape)
+    framed = np.pad(maps, ((0, 0), (reach, reach), (0, 0)), constant_values=-1.0)
+    places = np.pad(place, ((0, 0), (reach, reach), (0, 0)))
+    peak = (maps > 0) & (maps >= 0.1 * maps.max(axis=(1, 2), keepdims=True))
+    for down in range(2 * reach + 1):
+        for right in range(-reach, reach + 1):
+            value = np.roll(framed, right, axis=2)[:, down : down + height]
+            where = np.roll(places, right, axis=2)[:, down : down + height]
+            peak &= ~((value > maps) | ((value == maps) & (where < place)))
+    highest = maps.max(axis=(1, 2), keepdims=True)
+    scaled = top * maps / np.where(highest > 0, highest, 1.0)
+    promoted = np.zeros(maps.shape)
+    for i in range(n):
+        others = np.sort(scaled[i][peak[i]])[:-1]
+        promoted[i] = scaled[i] * (top - (others.mean() if others.size else 0.0)) ** 2
+    return promoted
