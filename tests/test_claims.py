@@ -66,9 +66,9 @@ def test_glue_is_what_the_books_parser_collects(monkeypatch) -> None:
         "IPython.display.display",
         lambda data, raw, metadata: outputs.append(new_output("display_data", data=data, metadata=metadata)),
     )
-    glue("error-in-metres", "17")
+    glue("error-in-metres", "17,000")
     cell = new_code_cell(outputs=outputs)
     [(key, output)] = extract_glue_data_cell(cell)
     assert key == "error-in-metres"
-    assert output["data"] == {"text/plain": "17"}
+    assert output["data"] == {"text/plain": "'17,000'"}
     assert cell.outputs == [], "a glued value does not show where it is computed"

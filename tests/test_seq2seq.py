@@ -336,6 +336,7 @@ class Countdown(Decoder):
         self.steps = 0
 
     def step(self, previous: Tensor, state: State, memory: Tensor, memory_mask: Tensor) -> tuple[Tensor, State]:
+        assert not torch.is_grad_enabled(), "decoding needs no gradient"
         token = torch.where(self.steps < self.times, 5, torch.where(self.steps == self.times, EOS, 6))
         self.steps += 1
         return nn.functional.one_hot(token, N).double(), state
@@ -361,7 +362,6 @@ def test_greedy_decoding_stops_at_the_maximal_length() -> None:
 def test_greedy_decoding_follows_the_highest_score(context: str) -> None:
     made, (source, mask) = model(context), source_and_mask()
     written = made.greedy_decode(source, mask, 9)
-    assert not written.requires_grad
     for row, length in enumerate(LENGTHS):
         sentence, previous = [], [BOS]
         memory, last = made.encoder(source[row : row + 1, :length], mask[row : row + 1, :length])

@@ -79,6 +79,12 @@ def test_the_same_seed_gives_the_same_history_and_leaves_other_random_numbers_al
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_teacher_forcing_is_passed_on() -> None:
+    corpus = small()
+    losses = [train(model(corpus), corpus, replace(SHORT, teacher_forcing=ratio)).losses for ratio in (0.0, 0.5, 1.0)]
+    assert len(set(losses)) == 3
+
+
 # --- The loss ---------------------------------------------------------------------------------------------------
 
 
@@ -132,20 +138,26 @@ def test_two_pairs_are_learned_by_heart(context: str) -> None:
     assert evaluate(made, pairs, corpus).overall.exact_match == 1
 
 
-def test_a_step_is_adams_with_the_gradient_clipped() -> None:
+def test_steps_are_adams_with_the_gradient_clipped_and_the_scheduled_rate() -> None:
     corpus = small()
-    config = TrainingConfig(steps=1, batch_size=40, learning_rate=1e-3, clip=1e-3, schedule="constant", warmup=0)
+    config = TrainingConfig(steps=5, batch_size=40, learning_rate=1e-2, clip=1e-3, warmup=0.2)
     made, by_hand = model(corpus), model(corpus)
     history = train(made, corpus, config)
-    batch = collate(corpus.train, corpus)
-    cross_entropy(by_hand(batch.source, batch.source_mask, batch.target), batch.target).backward()
-    norm = torch.cat([parameter.grad.flatten() for parameter in by_hand.parameters()]).norm()
-    assert history.gradient_norms[0] == pytest.approx(norm.item(), rel=1e-4)
-    for parameter in by_hand.parameters():
-        parameter.grad *= config.clip / norm
-    torch.optim.Adam(by_hand.parameters(), lr=config.learning_rate).step()
-    for ours, expected in zip(made.parameters(), by_hand.parameters(), strict=True):
-        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=2e-6)
+    batch = collate(corpus.train, corpus)  # all there is: the order within a batch does not matter
+    optimiser = torch.optim.Adam(by_hand.parameters())
+    for rate, norm in zip((1 / 2, 1, 3 / 4, 1 / 2, 1 / 4), history.gradient_norms, strict=True):
+        gradients = torch.autograd.grad(
+            cross_entropy(by_hand(batch.source, batch.source_mask, batch.target), batch.target),
+            list(by_hand.parameters()),
+        )
+        expected = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+        assert norm == pytest.approx(expected, rel=1e-3)
+        for parameter, gradient in zip(by_hand.parameters(), gradients, strict=True):
+            parameter.grad = gradient * config.clip / expected
+        optimiser.param_groups[0]["lr"] = rate * config.learning_rate
+        optimiser.step()
+    for ours, theirs in zip(made.parameters(), by_hand.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-4)
 
 
 def test_the_history_has_a_number_for_every_step() -> None:
@@ -299,16 +311,21 @@ def test_bleu_is_that_of_papineni_by_hand() -> None:
 
 
 def test_bleu_takes_tokens_as_they_are_and_punishes_what_is_short() -> None:
-    pairs = (Pair(("a",), ("l'", "x", ".", "Y", "z"), 1),)
-    corpus = make_corpus("marks", pairs, [])
-    assert evaluate(Parrot(corpus, {"a": "l' x . Y z"}), pairs, corpus).overall.bleu == pytest.approx(100)
-    short = evaluate(Parrot(corpus, {"a": "l' x . Y"}), pairs, corpus).overall.bleu
-    assert short == pytest.approx(100 * math.exp(1 - 5 / 4))
+    pairs = (Pair(("a",), ("l'", "x", ".", "Y", "z!"), 1),)
+    corpus = make_corpus("marks", [*pairs, Pair(("b",), ("z?",), 1)], [])
+
+    def bleu(line: str) -> float:
+        return evaluate(Parrot(corpus, {"a": line}), pairs, corpus).overall.bleu
+
+    assert bleu("l' x . Y z!") == pytest.approx(100)
+    assert bleu("l' x . Y z?") == pytest.approx(100 * (4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** (1 / 4))
+    assert bleu("l' x . Y") == pytest.approx(100 * math.exp(1 - 5 / 4))
 
 
 def test_the_order_of_the_pairs_and_the_others_beside_them_do_not_matter() -> None:
     corpus, pairs, parrot = by_hand()
-    assert evaluate(parrot, pairs[::-1], corpus) == evaluate(parrot, pairs, corpus)
+    for order in ([0, 2, 1], [2, 1, 0]):
+        assert evaluate(parrot, [pairs[i] for i in order], corpus) == evaluate(parrot, pairs, corpus)
     assert evaluate(parrot, pairs[2:], corpus).overall == evaluate(parrot, pairs, corpus).by_size[2]
     with pytest.raises(ValueError, match="at least one"):
         evaluate(parrot, [], corpus)

@@ -139,5 +139,6 @@ def glue(name: str, value: object) -> None:
     from IPython.display import display
 
     prefix = "application/papermill.record/"
+    text = repr(str(value))  # MyST-NB reads it as a Python literal where it can: a bare 20,000 would be a pair
     metadata = {"scrapbook": {"name": name, "mime_prefix": prefix}}
-    display({f"{prefix}text/plain": str(value)}, raw=True, metadata=metadata)
+    display({f"{prefix}text/plain": text}, raw=True, metadata=metadata)

@@ -1,0 +1,20 @@
+"""Hands back what came in: forgets that a change goes on to later states."""
+
+FAILS = ["back-through-time-visible", "back-through-time-hidden"]
+
+# %% back-through-time
+def back_through_time(start, x, state_map, leak, direct):
+    states, new = [start], []
+    for x_t in x:
+        new.append(torch.tanh(state_map @ states[-1] + x_t))
+        states.append((1 - leak) * states[-1] + leak * new[-1])
+    grad_state_map, grad_leak = torch.zeros_like(state_map), torch.zeros_like(leak)
+    whole, backwards = torch.zeros_like(start), []
+    for t in reversed(range(len(x))):
+        whole = whole + direct[t]
+        backwards.append(whole)
+        before_tanh = whole * leak * (1 - new[t] ** 2)
+        grad_state_map = grad_state_map + torch.outer(before_tanh, states[t])
+        grad_leak = grad_leak + whole * (new[t] - states[t])
+        whole = torch.zeros_like(start)
+    return torch.stack([whole, *reversed(backwards)]), grad_state_map, grad_leak

@@ -1,0 +1,13 @@
+"""Takes the blocks of the matrices in the order z, r, n."""
+
+FAILS = ["clocked-step-visible", "clocked-step-hidden"]
+
+# %% clocked-step
+def clocked_gru_step(x, h, gap, input_map, state_map, bias, decay):
+    left = torch.exp(-gap[:, None] * decay) * h
+    x_z, x_r, x_n = (x @ input_map.T + bias).chunk(3, dim=1)
+    U_z, U_r, U_n = state_map.chunk(3)
+    r = torch.sigmoid(x_r + left @ U_r.T)
+    z = torch.sigmoid(x_z + left @ U_z.T)
+    n = torch.tanh(x_n + (r * left) @ U_n.T)
+    return (1 - z) * left + z * n

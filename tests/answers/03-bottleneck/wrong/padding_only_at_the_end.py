@@ -1,0 +1,18 @@
+"""Goes by the lengths, as if padding stood on the right only."""
+
+FAILS = ["encode-visible", "encode-hidden"]
+
+# %% encode
+def encode(forward_cell, backward_cell, x, mask, width):
+    B, S, _ = x.shape
+    mask = torch.arange(S) < mask.sum(1, keepdim=True)
+    halves, ends = [], []
+    for cell, order in ((forward_cell, range(S)), (backward_cell, reversed(range(S)))):
+        h, states = x.new_zeros(B, width), [None] * S
+        for s in order:
+            here = mask[:, s, None]
+            h = torch.where(here, cell(x[:, s], h), h)
+            states[s] = torch.where(here, h, 0.0)
+        halves.append(torch.stack(states, dim=1))
+        ends.append(h)
+    return torch.cat(halves, dim=-1), torch.cat(ends, dim=-1)
