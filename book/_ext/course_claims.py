@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from docutils import nodes
@@ -18,6 +19,7 @@ KINDS = {  # heading, and which claims stand below it
     "Predictions of our own": lambda claim: claim.kind == "empirical" and not claim.source,
     "Theorems and counts": lambda claim: claim.kind == "theorem",
 }
+COLUMNS = ("Claim", "Expected", "Measured", "Verdict")
 _DATA = re.compile(r'data-claim="([^"]*)"')
 
 
@@ -71,34 +73,44 @@ def fill(app: Sphinx, doctree: nodes.document, page: str) -> None:
 
 
 def _markup(app: Sphinx, page: str, known: dict[str, list[dict[str, Any]]]) -> str:
-    rows: dict[str, list[str]] = {heading: [] for heading in KINDS}
-    for where, records in known.items():
-        for record in records:
-            verdict = record.pop("verdict")
-            claim = Claim(**{**record, "within": tuple(record["within"]), "measured": tuple(record["measured"])})
-            record["verdict"] = verdict
-            heading = next(heading for heading, fits in KINDS.items() if fits(claim))
-            link = f"{app.builder.get_relative_uri(page, where)}#claim-{claim.name}"
-            rows[heading].append(_row(claim, link, app.env.titles[where].astext()))
-    parts = [f"<h2>{heading} ({len(each)})</h2>{_table(each)}" for heading, each in rows.items() if each]
+    parts = []
+    for heading, fits in KINDS.items():
+        claims = {where: [claim for claim in map(_claim, records) if fits(claim)] for where, records in known.items()}
+        count = sum(map(len, claims.values()))
+        if count:
+            bodies = (_body(app, page, where, found) for where, found in claims.items() if found)
+            parts.append(f"<h2>{heading} ({count})</h2>{_table(bodies)}")
     return f'<div class="all-claims">{"".join(parts)}</div>'
 
 
-def _row(claim: Claim, link: str, title: str) -> str:
+def _claim(record: dict[str, Any]) -> Claim:
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+    return Claim(**{key: value for key, value in fields.items() if key != "verdict"})
+
+
+def _body(app: Sphinx, page: str, where: str, claims: list[Claim]) -> str:
+    """The rows of one chapter, below its title."""
+    address, title = app.builder.get_relative_uri(page, where), html.escape(app.env.titles[where].astext())
+    rows = "".join(_row(claim, f"{address}#claim-{claim.name}") for claim in claims)
+    return f'<tbody><tr><th scope="rowgroup" colspan="{len(COLUMNS)}">{title}</th></tr>{rows}</tbody>'
+
+
+def _row(claim: Claim, link: str) -> str:
     source = " ".join(filter(None, [claim.source and f"{claim.source}.", claim.reported]))
     statement = f'<a href="{html.escape(link)}">{html.escape(claim.statement)}</a>'
-    cells = {
-        "Claim": f"{statement} <small>{html.escape(title)}</small>{source and f'<p>{html.escape(source)}</p>'}",
-        "Expected": html.escape(claim.interval),
-        "Measured": html.escape(claim.spread),
-        "Verdict": f"<strong>{html.escape(claim.verdict)}</strong>",
-    }
-    return "<tr>" + "".join(f'<td data-column="{name}">{text}</td>' for name, text in cells.items()) + "</tr>"
+    cells = [
+        statement + (f"<p>{html.escape(source)}</p>" if source else ""),
+        html.escape(claim.interval),
+        html.escape(claim.spread),
+        f"<strong>{html.escape(claim.verdict)}</strong>",
+    ]
+    named = zip(COLUMNS, cells, strict=True)
+    return "<tr>" + "".join(f'<td data-column="{name}">{text}</td>' for name, text in named) + "</tr>"
 
 
-def _table(rows: list[str]) -> str:
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Claim", "Expected", "Measured", "Verdict"))
-    return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+def _table(bodies: Iterable[str]) -> str:
+    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
+    return f'<table class="table"><thead><tr>{head}</tr></thead>{"".join(bodies)}</table>'
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -193,7 +193,7 @@ class EncoderDecoder(nn.Module):
             source_mask: ``[B, S]``.
             target: ``[B, T]``, token numbers with EOS at the end and no BOS.
             teacher_forcing: how often the token before is the target's, else the one that scored highest; a coin is
-                tossed for each token, as in Bengio et al. (2015), Section 2.4.
+                tossed for each token, as in Bengio et al. (2015).
             generator: of the coins; needed unless the ratio is 0 or 1.
 
         Returns:
