@@ -91,23 +91,33 @@ def back_through_time(start, x, state_map, leak, direct):
     return grad, grad_map, grad_leak
 
 # %% paths
-def rounds(needs):
-    levels = {}
-    for i in range(len(needs)):
-        levels[i] = 0
-        for j in needs[i]:
-            levels[i] = max(levels[i], levels[j] + 1)
-    return max(levels.values())
+def rounds(needs, workers):
+    """When each thing is there, found round by round."""
+    when = {i: 0 for i in range(len(needs)) if needs[i] == []}
+    now = 0
+    while len(when) < len(needs):
+        now += 1
+        busy = 0
+        for i in range(len(needs)):
+            if i not in when and busy < workers and all(j in when and when[j] < now for j in needs[i]):
+                when[i] = now
+                busy += 1
+    return now
 
 
 def shortest_path(needs, source, target):
-    infinite = float("inf")
-    far = [infinite] * len(needs)
-    far[source] = 0
-    for i in range(len(needs)):
-        for j in needs[i]:
-            far[i] = min(far[i], far[j] + 1)
-    return None if far[target] == infinite else far[target]
+    def search(i, memory):
+        """Steps and ways from the source to thing i."""
+        if i == source:
+            return 0, 1
+        if i not in memory:
+            found = [search(j, memory) for j in needs[i]]
+            best = min((steps for steps, _ in found), default=math.inf)
+            memory[i] = best + 1, sum(ways for steps, ways in found if steps == best)
+        return memory[i]
+
+    steps, ways = search(target, {})
+    return None if steps == math.inf else (steps, ways)
 
 
 def layers_needed(distance, kernel, dilations):

@@ -77,37 +77,31 @@ def back_through_time(start, x, state_map, leak, direct):
     return whole, grad_map, (whole[1:] * (new - states[:-1])).sum(0)
 
 # %% paths
-from collections import deque
-
-
-def rounds(needs):
-    waiting = [len(set(sources)) for sources in needs]
-    used_by = [[] for _ in needs]
-    for i, sources in enumerate(needs):
-        for j in set(sources):
-            used_by[j].append(i)
-    now, number = [i for i, n in enumerate(waiting) if n == 0], -1
-    while now:
-        number, following = number + 1, []
-        for i in now:
-            for k in used_by[i]:
-                waiting[k] -= 1
-                if waiting[k] == 0:
-                    following.append(k)
-        now = following
-    return max(number, 0)
+def rounds(needs, workers):
+    left = [(i, set(sources)) for i, sources in enumerate(needs) if sources]
+    there = set(range(len(needs))) - {i for i, _ in left}
+    number = 0
+    while left:
+        now = [i for i, sources in left if sources <= there][:workers]
+        there = there.union(now)
+        left = [(i, sources) for i, sources in left if i not in now]
+        number += 1
+    return number
 
 
 def shortest_path(needs, source, target):
-    queue, seen = deque([(target, 0)]), {target}
-    while queue:
-        i, steps = queue.popleft()
-        if i == source:
-            return steps
-        for j in needs[i]:
-            if j not in seen:
-                seen.add(j)
-                queue.append((j, steps + 1))
+    """Back from the target, one step at a time, with the number of ways to each thing."""
+    front, seen, steps = {target: 1}, set(), 0
+    while front:
+        if source in front:
+            return steps, front[source]
+        seen |= set(front)
+        back = {}
+        for i, ways in front.items():
+            for j in needs[i]:
+                if j not in seen:
+                    back[j] = back.get(j, 0) + ways
+        front, steps = back, steps + 1
     return None
 
 

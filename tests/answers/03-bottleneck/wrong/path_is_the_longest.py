@@ -3,20 +3,24 @@
 FAILS = ["paths-visible", "paths-hidden"]
 
 # %% paths
-def rounds(needs):
-    ready = []
-    for sources in needs:
-        ready.append(1 + max(ready[j] for j in sources) if sources else 0)
-    return max(ready)
+def rounds(needs, workers):
+    there = {i for i, sources in enumerate(needs) if not sources}
+    number = 0
+    while len(there) < len(needs):
+        ready = [i for i, sources in enumerate(needs) if i not in there and there.issuperset(sources)]
+        there.update(ready[:workers])
+        number += 1
+    return number
 
 
 def shortest_path(needs, source, target):
-    steps = {source: 0}
+    steps, ways = {source: 0}, {source: 1}
     for i in range(source + 1, target + 1):
-        reached = [steps[j] for j in needs[i] if j in steps]
+        reached = [j for j in needs[i] if j in steps]
         if reached:
-            steps[i] = 1 + max(reached)
-    return steps.get(target)
+            steps[i] = 1 + max(steps[j] for j in reached)
+            ways[i] = sum(ways[j] for j in reached if steps[j] + 1 == steps[i])
+    return (steps[target], ways[target]) if target in steps else None
 
 
 def layers_needed(distance, kernel, dilations):

@@ -1,26 +1,20 @@
-"""A function that calls itself once per thing: too deep for a chain of thousands."""
+"""Divides the work by the number of workers, as if nobody ever waited."""
 
-FAILS = ["paths-hidden"]
+FAILS = ["paths-visible", "paths-hidden"]
 
 # %% paths
-def rounds(needs):
-    known = {}
-
-    def ready(i):
-        if i not in known:
-            known[i] = 1 + max(map(ready, needs[i])) if needs[i] else 0
-        return known[i]
-
-    return max(ready(i) for i in reversed(range(len(needs))))
+def rounds(needs, workers):
+    return math.ceil(sum(map(bool, needs)) / workers)
 
 
 def shortest_path(needs, source, target):
-    steps = {source: 0}
+    steps, ways = {source: 0}, {source: 1}
     for i in range(source + 1, target + 1):
-        reached = [steps[j] for j in needs[i] if j in steps]
+        reached = [j for j in needs[i] if j in steps]
         if reached:
-            steps[i] = 1 + min(reached)
-    return steps.get(target)
+            steps[i] = 1 + min(steps[j] for j in reached)
+            ways[i] = sum(ways[j] for j in reached if steps[j] + 1 == steps[i])
+    return (steps[target], ways[target]) if target in steps else None
 
 
 def layers_needed(distance, kernel, dilations):
