@@ -1,6 +1,6 @@
 """Takes the first sentence's gap for the whole batch."""
 
-FAILS = ["clocked-step-hidden"]
+FAILS = ["clocked-step-visible", "clocked-step-hidden"]
 
 # %% clocked-step
 def clocked_gru_step(x, h, gap, input_map, state_map, bias, decay):
