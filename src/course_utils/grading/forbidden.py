@@ -240,12 +240,12 @@ def _bindings(trees: Sequence[ast.Module], names: Sequence[str]) -> Bindings:
     leading = {each for name in names for each in accumulate(name.split("."), "{}.{}".format)}
     before, size = -1, 0
     while before != size:
-        nodes.reverse()  # by turns, so that a chain of names is followed at once, whichever way it is written
         for node in nodes:
             for name, target in _bound_by(node, bindings, names):
                 known = bindings.setdefault(name, set())
                 if target is None or target in leading or len(known) < MOST_PATHS:
                     known.add(target)
+        nodes.reverse()  # by turns, so that a chain of names is followed at once, whichever way it is written
         before, size = size, sum(map(len, bindings.values()))
     return bindings
 
