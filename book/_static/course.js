@@ -255,18 +255,21 @@
     }
   }
 
-  // --- The element ---
+  // --- What all figures share: they are built once the page has been read, for their children are not there before ---
 
-  class SoftDictionary extends HTMLElement {
+  class Figure extends HTMLElement {
     connectedCallback() {
-      // While the page is being read the children are not there yet.
       if (document.readyState === "loading") {
         document.addEventListener("DOMContentLoaded", () => this.build(), { once: true });
       } else {
         this.build();
       }
     }
+  }
 
+  // --- The element ---
+
+  class SoftDictionary extends Figure {
     build() {
       if (this.dataset.ready !== undefined) return;
       this.data = JSON.parse(this.querySelector("script").textContent);
@@ -386,15 +389,7 @@
     }
   }
 
-  class ListeningFigure extends HTMLElement {
-    connectedCallback() {
-      if (document.readyState === "loading") {
-        document.addEventListener("DOMContentLoaded", () => this.build(), { once: true });
-      } else {
-        this.build();
-      }
-    }
-
+  class ListeningFigure extends Figure {
     disconnectedCallback() {
       this.loops?.stop();
     }
@@ -535,18 +530,10 @@
 
   // --- The family tree: time downwards, a column for each lineage, a line from each work to those that built on it ---
 
-  class FamilyTree extends HTMLElement {
+  class FamilyTree extends Figure {
     static ROW = 34;
     static LANE = 16;
     static HEAD = 96;
-
-    connectedCallback() {
-      if (document.readyState === "loading") {
-        document.addEventListener("DOMContentLoaded", () => this.build(), { once: true });
-      } else {
-        this.build();
-      }
-    }
 
     build() {
       if (this.dataset.ready !== undefined) return;

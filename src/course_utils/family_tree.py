@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from course_utils.interactive import Html, themed_svg
+from course_utils.interactive import Html, figure, themed_svg
 from course_utils.plotting import PALETTE
 
 __all__ = ["family_tree_figure", "load_tree"]
@@ -54,13 +54,7 @@ def family_tree_figure(tree: Mapping[str, Any] | None = None) -> Html:
         f"{last['name']} ({last['year']}), in {len(tree['lineages'])} lineages."
     )
     still = themed_svg(_still(tree), prefix="family-tree", alt=f"{alt} A list with the same content follows.")
-    # "<" is the one character that could end the script element from inside.
-    text = json.dumps(_graph(tree), ensure_ascii=False).replace("<", "\\u003c")
-    markup = (
-        f'<family-tree role="group" aria-label="{html.escape(alt)}"><script type="application/json">{text}</script>'
-        f'<div class="still">{still}{_list(tree)}</div></family-tree>'
-    )
-    return Html(markup, alt)
+    return figure("family-tree", _graph(tree), still + _list(tree), alt)
 
 
 def _require_order(tree: Mapping[str, Any]) -> None:

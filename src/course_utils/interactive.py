@@ -18,7 +18,7 @@ import numpy as np
 
 from course_utils.plotting import PALETTE, course_style, weight_bars
 
-__all__ = ["Html", "soft_dictionary_figure", "themed_svg"]
+__all__ = ["Html", "figure", "soft_dictionary_figure", "themed_svg"]
 
 _VARIABLES = {colour: f"var(--c-{name}, {colour})" for name, colour in PALETTE.items()}
 
@@ -76,6 +76,24 @@ def themed_svg(svg: str, *, prefix: str, alt: str) -> str:
     )
 
 
+def figure(element: str, data: Any, still: str, alt: str) -> Html:
+    """Put a figure together: a custom element with its data and what stands in its place where no script runs.
+
+    Args:
+        element: the name of the custom element.
+        data: what JSON can hold.
+        still: markup.
+        alt: what the figure shows, in words.
+    """
+    # "<" is the one character that could end the script element from inside.
+    text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    markup = (
+        f'<{element} role="group" aria-label="{html.escape(alt)}"><script type="application/json">{text}</script>'
+        f'<div class="still">{still}</div></{element}>'
+    )
+    return Html(markup, alt)
+
+
 def soft_dictionary_figure(keys: Any, labels: Sequence[str], values: Any, query: Any, fallback_alt: str) -> Html:
     """Return the figure in which a reader drags a query over a plane of keys.
 
@@ -101,13 +119,7 @@ def soft_dictionary_figure(keys: Any, labels: Sequence[str], values: Any, query:
         raise ValueError("soft_dictionary_figure: keys, values and query must be finite numbers")
     data = {"keys": points.tolist(), "labels": list(labels), "values": numbers.tolist(), "query": start.tolist()}
     still = themed_svg(_still(points, labels, numbers, start), prefix="soft-dictionary", alt=fallback_alt)
-    # "<" is the one character that could end the script element from inside.
-    text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
-    markup = (
-        f'<soft-dictionary role="group" aria-label="{html.escape(fallback_alt)}">'
-        f'<script type="application/json">{text}</script><div class="still">{still}</div></soft-dictionary>'
-    )
-    return Html(markup, fallback_alt)
+    return figure("soft-dictionary", data, still, fallback_alt)
 
 
 def _still(points: np.ndarray, labels: Sequence[str], numbers: np.ndarray, query: np.ndarray) -> str:

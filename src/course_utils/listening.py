@@ -9,14 +9,13 @@ from __future__ import annotations
 import base64
 import html
 import io
-import json
 import wave
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from course_utils.interactive import Html
+from course_utils.interactive import Html, figure
 
 __all__ = ["listening_figure", "sound_players", "wav"]
 
@@ -97,14 +96,8 @@ def listening_figure(parts: Mapping[str, Any], rate: int, voices: Sequence[str],
         for name, signals in heard.items()
         for voice, signal in zip(voices, signals, strict=True)
     )
-    # "<" is the one character that could end the script element from inside.
-    text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
-    markup = (
-        f'<listening-figure role="group" aria-label="{html.escape(fallback_alt)}">'
-        f'<script type="application/json">{text}</script>'
-        f'<div class="still">{_table(data)}<div class="sounds">{players}</div></div></listening-figure>'
-    )
-    return Html(markup, fallback_alt)
+    still = f'{_table(data)}<div class="sounds">{players}</div>'
+    return figure("listening-figure", data, still, fallback_alt)
 
 
 def _signal(name: str, signal: Any) -> np.ndarray:
