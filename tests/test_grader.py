@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
@@ -273,12 +274,16 @@ def test_names_in_notes_are_printable(grader: Grader, task: Task, made) -> None:
 
 def test_a_warm_parent_that_has_died_is_started_again(task: Task, made) -> None:
     with Grader() as grader:
-        for place in (0, 1):
+        for whose in ("referees", "students"):
             assert lost(grader.grade(task, handed_in(submission(made, {})))) == set()
-            parent = grader.parents[place]
-            parent.process.kill()
-            parent.process.wait()
+            before, parent = grader.parents, grader.parents.students.process
+            if whose == "students":
+                parent.kill()
+                parent.wait()
+            else:
+                psutil.Process(parent.pid).children(recursive=True)[-1].kill()
             assert lost(grader.grade(task, handed_in(submission(made, {})))) == set()
+            assert grader.parents is not before
 
 
 # --- when it is graded again ---

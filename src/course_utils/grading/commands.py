@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 from rich.console import Console
@@ -17,13 +18,17 @@ from rich.text import Text
 
 from course_utils import release
 from course_utils.grading import report, sandbox
-from course_utils.grading.gradebook import Book
 from course_utils.grading.grader import Task
 from course_utils.grading.intake import from_archive, from_folder
 from course_utils.grading.outputs import printable
 from course_utils.grading.records import Graded, Submission
 from course_utils.grading.schedule import ScheduleError, grade_all, workers
 from course_utils.notebooks import grade_id, points_of
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from course_utils.grading.gradebook import Book
 
 UNSAFE = "no sandbox (--unsafe): students' code runs with your rights on this machine; the gradebook records it"
 
@@ -66,7 +71,9 @@ def grade(order: Order, console: Console) -> None:
     task = Task.of(order.root, order.name)
     _announce(order, console)
     submissions = _taken_in(order, task)
-    with Book(order.course, order.db) as book:
+    count = min(order.workers or os.cpu_count() or 1, len(submissions))
+    # Their warm parents take seconds to start: meanwhile the gradebook is opened.
+    with workers(count, order.scheduler, unsafe=order.unsafe) as client, _book(order.course, order.db) as book:
         source = nbformat.reads(task.source, as_version=4)
         book.register(order.name, source)
         done = {} if order.regrade else book.done(order.name)
@@ -77,7 +84,7 @@ def grade(order: Order, console: Console) -> None:
         if waiting:
             began = time.monotonic()
             points = {grade_id(cell): points_of(cell) for cell in source.cells}
-            graded = _graded(order, task, points, waiting, marks, book, console)
+            graded = _graded(client, task, points, waiting, marks, book, console)
             counts = Counter(kind for one in graded for kind in _kinds(one))
             _sum_up(counts, time.monotonic() - began, console)
             if counts["failed"]:
@@ -95,7 +102,7 @@ def show_report(root: Path, name: str, course: Path, db: str, form: str, console
         GradebookError, ReleaseError: one line each.
     """
     problems = release.build(root, name).problems
-    with Book(course, db) as book:
+    with _book(course, db) as book:
         scores = book.scores(name)
     if form == "csv":
         print(report.csv_text(scores, problems), end="")
@@ -132,8 +139,14 @@ def _taken_in(order: Order, task: Task) -> list[Submission]:
     return from_archive(order.archive, order.name, declared=task.declared, students=order.students)
 
 
+def _book(course: Path, db: str) -> Book:
+    from course_utils.grading.gradebook import Book  # nbgrader takes a second to import
+
+    return Book(course, db)
+
+
 def _graded(
-    order: Order,
+    client: Client,
     task: Task,
     points: dict[str, float],
     waiting: Sequence[Submission],
@@ -142,11 +155,7 @@ def _graded(
     console: Console,
 ) -> Iterator[Graded | str]:
     """Grade and record, one by one as they are done, with a line for each."""
-    count = min(order.workers or os.cpu_count() or 1, len(waiting))
-    with (
-        workers(count, order.scheduler, unsafe=order.unsafe) as client,
-        _progress(console, len(waiting)) as (bar, item),
-    ):
+    with _progress(console, len(waiting)) as (bar, item):
         for submission, graded in grade_all(client, task, waiting):
             if isinstance(graded, Graded):
                 book.write(graded, marks[submission.student], submission.timestamp)

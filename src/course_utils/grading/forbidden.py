@@ -29,7 +29,7 @@ from itertools import accumulate
 
 from nbformat import NotebookNode
 
-from course_utils.grading.reach import Links, names_of
+from course_utils.grading.reach import Links, names_of, walked
 from course_utils.notebooks import course_of, grade_id, is_locked, is_solution
 
 TOO_DEEP = "code nested too deeply to be read"
@@ -65,14 +65,33 @@ def forbidden_calls(sources: Mapping[str, str], names: Sequence[str], *, given: 
     Returns:
         The findings in order of cell and line, each name once a line.
     """
-    cells = {cell: tree for cell, source in sources.items() if (tree := _parse(source)) is not None}
-    trees = [*map(_imports, given), *cells.values()]
-    bindings = _bindings(trees, names)
-    reader = _Reader(bindings, names, _own_methods(trees))
-    found = [Finding(cell, line, name) for cell, tree in cells.items() for line, name in reader.read(tree)]
-    found += [Finding(cell, 1, TOO_DEEP) for cell, tree in cells.items() if tree is _UNREADABLE]
-    order = {cell: place for place, cell in enumerate(sources)}
-    return sorted(set(found), key=lambda finding: (order[finding.cell], finding.line, finding.name))
+    return _Code(sources, given, names).findings(names)
+
+
+class _Code:
+    """The student's code, read for what its names stand for.
+
+    Args:
+        sources, given: as for :func:`forbidden_calls`.
+        names: all that may be looked for in it.
+    """
+
+    def __init__(self, sources: Mapping[str, str], given: Iterable[str], names: Sequence[str]) -> None:
+        self.cells = {cell: tree for cell, source in sources.items() if (tree := _parse(source)) is not None}
+        nodes = [node for tree in (*map(_imports, given), *self.cells.values()) for node in walked(tree)]
+        self.bindings, self.own_methods = _bindings(nodes, names), _own_methods(nodes)
+        self.order = {cell: place for place, cell in enumerate(sources)}
+
+    def findings(self, names: Sequence[str]) -> list[Finding]:
+        """The mentions of some names, in order of cell and line."""
+        reader = _Reader(self.bindings, names, self.own_methods)
+        found = {Finding(cell, line, name) for cell, tree in self.cells.items() for line, name in reader.read(tree)}
+        found |= {Finding(cell, 1, TOO_DEEP) for cell, tree in self.cells.items() if tree is _UNREADABLE}
+        return self.sorted(found)
+
+    def sorted(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Findings in order of cell and line."""
+        return sorted(findings, key=lambda finding: (self.order[finding.cell], finding.line, finding.name))
 
 
 # --- whom a finding costs ---------------------------------------------------------------------------------------
@@ -100,23 +119,20 @@ def forbidden_by_problem(
     solutions = [cell for cell in source.cells if is_solution(cell) and cell.cell_type == "code"]
     everywhere = source.metadata["course"].get("forbidden") or []
     own = {_problem(cell): course_of(cell).get("forbidden") or [] for cell in solutions}
-    found = set(forbidden_calls(sources, everywhere, given=given))
-    theirs = {name: found.union(forbidden_calls(sources, own[name], given=given) if own[name] else ()) for name in own}
-    if not any(theirs.values()):  # as a rule, and then who uses what need not be known
+    names = [*everywhere, *(name for each in own.values() for name in each)]
+    code = _Code(sources, given, names)
+    found = set(code.findings(everywhere))
+    theirs = {problem: found.union(code.findings(own[problem]) if own[problem] else ()) for problem in own}
+    if not any(theirs.values()):  # then who uses what need not be known
         return {}, []
-    areas = _areas(solutions, cells, [*everywhere, *(name for names in own.values() for name in names)])
-    order = {where: place for place, where in enumerate(sources)}
-
-    def in_order(findings: Iterable[Finding]) -> list[Finding]:
-        return sorted(findings, key=lambda finding: (order[finding.cell], finding.line, finding.name))
-
+    areas = _areas(solutions, code, cells, names, [problem for problem in own if theirs[problem]])
     costing = {
-        problem: in_order(each for each in theirs[problem] if each.cell in area or each.name == TOO_DEEP)
+        problem: code.sorted(each for each in theirs[problem] if each.cell in area or each.name == TOO_DEEP)
         for problem, area in areas.items()
     }
     costly = {finding for findings in costing.values() for finding in findings}
     costing = {problem: findings for problem, findings in costing.items() if findings}
-    return costing, in_order(found - costly)
+    return costing, code.sorted(found - costly)
 
 
 def _students_cells(source: NotebookNode, submission: NotebookNode) -> dict[str, NotebookNode]:
@@ -136,11 +152,14 @@ def _problem(cell: NotebookNode) -> str:
 
 
 def _areas(
-    solutions: Sequence[NotebookNode], cells: Mapping[str, NotebookNode], names: Sequence[str]
+    solutions: Sequence[NotebookNode],
+    code: _Code,
+    cells: Mapping[str, NotebookNode],
+    names: Sequence[str],
+    problems: Iterable[str],
 ) -> dict[str, set[str]]:
-    """For each problem the cells that may have a part in its answer."""
-    trees = {where: tree for where, cell in cells.items() if (tree := _parse(cell.source)) is not None}
-    known = {where: names_of(tree, lambda path: _is_below(path, names)) for where, tree in trees.items()}
+    """For each of some problems the cells that may have a part in its answer."""
+    known = {where: names_of(tree, lambda path: _is_below(path, names)) for where, tree in code.cells.items()}
     answers: dict[str, set[str]] = {}
     offered: dict[str, set[str]] = {}
     for cell in solutions:
@@ -150,7 +169,7 @@ def _areas(
                 answers.setdefault(_problem(cell), set()).add(where)
                 offered.setdefault(where, set()).update(asked)
     links = Links(known, offered)
-    return {_problem(cell): links.reached(answers.get(_problem(cell), ())) for cell in solutions}
+    return {problem: links.reached(answers.get(problem, ())) for problem in problems}
 
 
 # --- reading ----------------------------------------------------------------------------------------------------
@@ -188,7 +207,7 @@ class _Magics(ast.NodeTransformer):
 
     def opened(self, tree: ast.Module) -> ast.Module:
         """The tree with such code in it."""
-        if _depth(tree) <= DEEPEST:
+        if _depth(tree) <= DEEPEST and any(map(_is_magic, ast.walk(tree))):
             self.visit(tree)
             tree.body += self.beside
         return tree
@@ -196,7 +215,7 @@ class _Magics(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         """A call that may be a magic's."""
         self.generic_visit(node)
-        if not (isinstance(node.func, ast.Attribute) and node.func.attr in ("run_line_magic", "run_cell_magic")):
+        if not _is_magic(node.func):
             return node
         texts = [part.value for part in node.args[1:] if isinstance(part, ast.Constant) and isinstance(part.value, str)]
         body: list[ast.stmt] = []
@@ -206,6 +225,10 @@ class _Magics(ast.NodeTransformer):
             return body[0].value
         self.beside += body
         return node
+
+
+def _is_magic(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in ("run_line_magic", "run_cell_magic")
 
 
 def _code_in(text: str) -> list[ast.stmt]:
@@ -233,21 +256,27 @@ def _depth(tree: ast.AST) -> int:
     return depth
 
 
-def _bindings(trees: Sequence[ast.Module], names: Sequence[str]) -> Bindings:
+def _bindings(nodes: Sequence[ast.AST], names: Sequence[str]) -> Bindings:
     """What every name may stand for, over all cells: read until nothing new is learnt (``g = f`` needs two)."""
     bindings: Bindings = {}
-    nodes = [node for tree in trees for node in ast.walk(tree)]
+    binding = [node for node in nodes if isinstance(node, _BINDING)]
     leading = {each for name in names for each in accumulate(name.split("."), "{}.{}".format)}
     before, size = -1, 0
     while before != size:
-        for node in nodes:
+        for node in binding:
             for name, target in _bound_by(node, bindings, names):
                 known = bindings.setdefault(name, set())
                 if target is None or target in leading or len(known) < MOST_PATHS:
                     known.add(target)
-        nodes.reverse()  # by turns, so that a chain of names is followed at once, whichever way it is written
+        binding.reverse()  # by turns, so that a chain of names is followed at once, whichever way it is written
         before, size = size, sum(map(len, bindings.values()))
     return bindings
+
+
+_BINDING = (
+    *(ast.Import, ast.ImportFrom, ast.Assign, ast.NamedExpr, ast.AnnAssign),
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.arg),
+)
 
 
 def _bound_by(node: ast.AST, bindings: Bindings, names: Sequence[str]) -> Iterator[tuple[str, str | None]]:
@@ -325,10 +354,10 @@ def _imported(call: ast.Call) -> list[str]:
     return []
 
 
-def _own_methods(trees: Sequence[ast.Module]) -> dict[str, set[str]]:
+def _own_methods(nodes: Iterable[ast.AST]) -> dict[str, set[str]]:
     """The methods of the classes that the cells define."""
     found: dict[str, set[str]] = {}
-    for node in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+    for node in (node for node in nodes if isinstance(node, ast.ClassDef)):
         found.setdefault(node.name, set()).update(each.name for each in node.body if isinstance(each, ast.FunctionDef))
     return found
 

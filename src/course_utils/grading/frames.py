@@ -95,7 +95,8 @@ def receive(
 
 
 def _parse(text: bytes) -> dict[str, Any]:
-    if _depth(text) > DEEPEST_HEADER:
+    brackets = text.count(b"[") + text.count(b"{")  # as a rule too few to nest so deep
+    if brackets > DEEPEST_HEADER and _depth(text) > DEEPEST_HEADER:
         raise WireError("a header that nests too deep")
     try:
         header = json.loads(text, parse_constant=_refuse)

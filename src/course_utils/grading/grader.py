@@ -38,7 +38,7 @@ from course_utils.grading.outputs import Kept
 from course_utils.grading.records import Graded, Submission, Verdict
 from course_utils.grading.sandbox import Watch, launcher
 from course_utils.grading.untrusted import RefusedError, read_notebook, shown
-from course_utils.grading.warm import Warm
+from course_utils.grading.warm import Parent, Warm
 from course_utils.notebooks import course_of, grade_id, graded_cells, is_solution, is_test, label
 
 LINGER = 0.5  # seconds for a process to end that has closed its connection, so that its exit status is known
@@ -103,7 +103,7 @@ class Parents(NamedTuple):
     """The two warm parents."""
 
     students: Warm
-    referees: Warm
+    referees: Parent
 
 
 class Grader:
@@ -122,7 +122,8 @@ class Grader:
     def __enter__(self) -> Grader:
         inside = [] if self.unsafe else launcher()
         with contextlib.ExitStack() as stack:
-            self.parents = Parents(stack.enter_context(Warm(inside)), stack.enter_context(Warm(inside, "referee")))
+            students = stack.enter_context(Warm(inside))
+            self.parents = Parents(students, stack.enter_context(students.referees()))
             self.stack = stack.pop_all()
         return self
 

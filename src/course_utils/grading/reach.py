@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import symtable
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 _WRITERS = {"setattr", "__setattr__", "setitem", "__setitem__", "setdefault", "update", "push"}
 _READERS = {"getattr", "attrgetter", "__getattribute__"}
@@ -31,15 +32,29 @@ class Names:
         left: names that it binds at global scope, whose objects it changes, or that it sets on whatever object.
         attributes: those of them that it sets as attributes.
         rebound: names under which another object stands afterwards, or the same one with other attributes.
-        read: names read at global scope, but for those that the cell itself has bound just before.
-        looked_up: attributes that it reads.
+        tree: its syntax tree.
     """
 
     left: frozenset[str]
     attributes: frozenset[str]
     rebound: frozenset[str]
-    read: frozenset[str]
-    looked_up: frozenset[str]
+    tree: ast.Module = field(repr=False)
+
+    @cached_property
+    def read(self) -> frozenset[str]:
+        """Names read at global scope, but for those that the cell itself has bound just before."""
+        return frozenset(_read(self.tree))
+
+    @cached_property
+    def looked_up(self) -> frozenset[str]:
+        """Attributes that it reads."""
+        return frozenset(name for node in walked(self.tree) for name in _looked_up(node))
+
+
+@lru_cache(maxsize=256)
+def walked(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """The nodes of a cell's tree, which is not changed any more: listed once for all who look through it."""
+    return tuple(ast.walk(tree))
 
 
 def names_of(tree: ast.Module, carries: Callable[[str], bool]) -> Names:
@@ -50,7 +65,7 @@ def names_of(tree: ast.Module, carries: Callable[[str], bool]) -> Names:
         carries: whether an import of this dotted path passes something on; of others (``import torch``) the name is
             not taken for bound, since every cell may import it.
     """
-    nodes = list(ast.walk(tree))
+    nodes = walked(tree)
     in_class = {id(node) for top in nodes if isinstance(top, ast.ClassDef) for node in ast.walk(top)}
     attributes = {name for node in nodes for name in _attributes(node, id(node) in in_class)}
     by_name = any(map(_is_namespace, nodes))  # then text may be the name of a global
@@ -62,8 +77,7 @@ def names_of(tree: ast.Module, carries: Callable[[str], bool]) -> Names:
         left=frozenset({*bound, *attributes, *(name for node in nodes for name in _changed(node))}),
         attributes=frozenset(attributes),
         rebound=frozenset({*bound, *patched, *(attributes if by_name else ())}),
-        read=frozenset(_read(tree)),
-        looked_up=frozenset(name for node in nodes for name in _looked_up(node)),
+        tree=tree,
     )
 
 
@@ -112,12 +126,13 @@ def _is_special(name: str) -> bool:
 
 def _bound(tree: ast.Module, carries: Callable[[str], bool]) -> Iterator[str]:
     """Names bound in the cell's own scope, or declared ``global`` in any other."""
-    yield from (name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names)
-    yield from (name for node in ast.walk(tree) for name, path in _imported(node) if carries(path))
+    nodes = walked(tree)
+    yield from (name for node in nodes if isinstance(node, ast.Global) for name in node.names)
+    yield from (name for node in nodes for name, path in _imported(node) if carries(path))
     try:
         table = symtable.symtable(ast.unparse(tree), "<cell>", "exec")
     except (SyntaxError, ValueError, RecursionError):
-        yield from (node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+        yield from (node.id for node in nodes if isinstance(node, ast.Name))
         return
     for symbol in table.get_symbols():
         if (
@@ -195,7 +210,7 @@ def _read(tree: ast.Module) -> Iterator[str]:
                 own.add(name)
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                 own.add(name)
-    yield from (name for node in ast.walk(tree) for name in _read_by_key(node))
+    yield from (name for node in walked(tree) for name in _read_by_key(node))
 
 
 def _read_by(statement: ast.stmt) -> tuple[set[str], set[str]]:

@@ -31,10 +31,6 @@ from course_utils.notebooks import grade_id, is_locked
 _sources: dict[str, NotebookNode] = {}
 
 
-def warm_up() -> None:
-    """Nothing but the imports above is for every assignment."""
-
-
 def prepare(key: str, text: str) -> None:
     """Read an assignment before any fork, so that a job only names it.
 

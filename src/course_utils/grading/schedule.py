@@ -74,6 +74,7 @@ def workers(count: int, scheduler: str | None = None, *, unsafe: bool = False) -
                 LocalCluster(
                     n_workers=-(-count // THREADS),
                     threads_per_worker=min(count, THREADS),
+                    processes=count > THREADS,
                     memory_limit=0,  # what takes memory is watched by its own limits
                     dashboard_address=None,
                     silence_logs=logging.CRITICAL,

@@ -189,7 +189,10 @@ class Encoder(Message):
 
 def tensor_bytes(value: Tensor) -> bytes:
     """A tensor's numbers as bytes, row after row."""
-    return value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    plain = value.detach()
+    if plain.dtype is torch.bfloat16:  # NumPy has none
+        plain = plain.view(torch.int16)
+    return plain.numpy(force=True).tobytes()
 
 
 def _float(_: Encoder, value: float) -> Any:

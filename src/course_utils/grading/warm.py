@@ -1,12 +1,13 @@
 """The warm parent: imports once what notebooks import, then is forked for every submission.
 
-There are two: one whose forks run a student's cells (:mod:`course_utils.grading.student`), and one whose forks run the
-instructor's graded cells (:mod:`course_utils.grading.referee`). Started as ``python -m course_utils.grading.warm ROLE
-DESCRIPTOR``, the descriptor being a Unix socket on which it takes orders, one JSON object a packet: ``{"do": "fork",
-"limits": …, "isolated": …}`` with the submission's socket attached, answered by ``{"pid": …}`` and a pidfd of the
-fork, or of its init where it is isolated; ``{"do": "end", "pid": …}``, answered by the exit status; and ``{"do":
-"prepare", "key": …}`` with a file of what all later forks are to know. It runs no torch operation, so that a fork finds
-no threads.
+There are two: one whose forks run a student's cells (:mod:`course_utils.grading.student`), and one, forked from the
+first while that knows nothing, whose forks run the instructor's graded cells (:mod:`course_utils.grading.referee`).
+Started as ``python -m course_utils.grading.warm DESCRIPTOR``, the descriptor being a Unix socket on which it takes
+orders, one JSON object a packet: ``{"do": "fork", "limits": …, "isolated": …}`` with the submission's socket attached,
+answered by ``{"pid": …}`` and a pidfd of the fork, or of its init where it is isolated; ``{"do": "end", "pid": …}``,
+answered by the exit status; ``{"do": "prepare", "key": …}`` with a file of what all later forks are to know; and
+``{"do": "referees"}`` with the socket on which the second parent takes its orders, which is not answered. It runs no
+torch operation, so that a fork finds no threads.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-import importlib
 import json
 import os
 import shutil
@@ -24,10 +24,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import Any, NoReturn, Self
 
 from course_utils.grading.frames import GoneError
 from course_utils.grading.isolate import Limits, confine, fork_isolated, workplace
@@ -37,53 +38,41 @@ LONGEST_ORDER = 1 << 16
 LONGEST_WAIT = 300.0  # seconds for an answer; the first comes after all imports, from what may be a slow disk
 
 
-class Warm:
-    """The trusted side of a warm parent: a context manager that starts it, has it fork, and ends it.
+class Parent:
+    """The trusted side of one warm parent, which has it fork.
 
     Args:
-        launcher: what stands before the Python command: :func:`course_utils.grading.sandbox.launcher`'s answer, or
-            nothing for code that is trusted.
-        role: whose forks these are, "student" or "referee".
+        control: the socket on which it takes its orders; closed by the end of the ``with`` statement.
+        isolated: whether its forks isolate themselves further.
     """
 
-    def __init__(self, launcher: list[str] | None = None, role: str = "student") -> None:
-        self.launcher, self.role = launcher or [], role
+    def __init__(self, control: socket.socket, isolated: bool) -> None:
+        self.control, self.isolated = control, isolated
+        self.control.settimeout(LONGEST_WAIT)
         self.watches: dict[int, Watch] = {}
         self.prepared: set[str] = set()
         self.lock = threading.Lock()  # orders are answered in turn
 
-    def __enter__(self) -> Warm:
-        self.folder = tempfile.TemporaryDirectory(prefix="course-")  # seen only where there is no sandbox
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.control.settimeout(LONGEST_WAIT)
-        module = "course_utils.grading.warm"
-        command = [*self.launcher, sys.executable, "-m", module, self.role, str(theirs.fileno())]
-        outside = {**os.environ, **HUGE_PAGES, "TMPDIR": self.folder.name}
-        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=outside)
-        theirs.close()
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.control.close()
-        self.process.kill()
-        self.process.wait()
-        self.folder.cleanup()
 
     def fork(self, limits: Limits | None = None) -> tuple[socket.socket, int]:
         """Start a process for a submission: the connection to it, and its number over there.
 
         Args:
-            limits: what it may use. A student's process in a sandbox is isolated as well.
+            limits: what it may use.
 
         Raises:
             SandboxError: it could not isolate itself; nothing was served.
             GoneError: the warm parent is gone.
         """
         limits = limits or Limits()
-        isolated = bool(self.launcher) and self.role == "student"
-        order = {"do": "fork", "limits": asdict(limits), "isolated": isolated}
+        order = {"do": "fork", "limits": asdict(limits), "isolated": self.isolated}
         with contextlib.ExitStack() as stack:
             ours, theirs = map(stack.enter_context, socket.socketpair())
             answer, descriptors = self._ask(order, [theirs.fileno()])
@@ -93,7 +82,7 @@ class Warm:
             return ours.dup(), answer["pid"]
 
     def prepare(self, text: str) -> str:
-        """Have the role's module read a text once for all later forks; the key under which they know it."""
+        """Have the referees' module read a text once for all later forks; the key under which they know it."""
         key = hashlib.sha256(text.encode()).hexdigest()
         if key not in self.prepared:
             with tempfile.TemporaryFile() as file:
@@ -129,6 +118,50 @@ class Warm:
         return json.loads(text), descriptors
 
 
+class Warm(Parent):
+    """The students' parent: a context manager that starts and ends its process.
+
+    Args:
+        launcher: what stands before the Python command: :func:`course_utils.grading.sandbox.launcher`'s answer, or
+            nothing for code that is trusted. In a sandbox, a fork is isolated from all others.
+    """
+
+    def __init__(self, launcher: list[str] | None = None) -> None:
+        control, theirs = _packets()
+        super().__init__(control, isolated=bool(launcher))
+        self.folder = tempfile.TemporaryDirectory(prefix="course-")  # seen only where there is no sandbox
+        command = [*(launcher or []), sys.executable, "-m", "course_utils.grading.warm", str(theirs.fileno())]
+        outside = {**os.environ, **HUGE_PAGES, "TMPDIR": self.folder.name}
+        with theirs:
+            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=outside)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        self.process.kill()
+        self.process.wait()
+        self.folder.cleanup()
+
+    def referees(self) -> Parent:
+        """The referees' parent, forked from this one, which must not have been asked for anything before.
+
+        Raises:
+            GoneError: this one is gone.
+        """
+        control, theirs = _packets()
+        with theirs:
+            try:
+                socket.send_fds(self.control, [json.dumps({"do": "referees"}).encode()], [theirs.fileno()])
+            except OSError as error:
+                raise GoneError("the warm parent is gone") from error
+        return Parent(control, isolated=False)
+
+
+def _packets() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
 def serve(control: socket.socket, role: ModuleType) -> None:
     """Take orders until the other end is closed; in a forked child, serve its submission and leave."""
     inits: dict[int, int] = {}  # a pidfd for each submission's init, or for its one process
@@ -148,6 +181,12 @@ def serve(control: socket.socket, role: ModuleType) -> None:
             _freeze()
             control.send(b"{}")
             continue
+        if wanted["do"] == "referees":
+            if os.fork() == 0:
+                control.close()
+                _serve_referees(descriptors[0])
+            os.close(descriptors[0])
+            continue
         limits = Limits(**wanted["limits"])
         if wanted["isolated"]:
             answer = _fork_isolated(descriptors[0], limits, inits, role.main)
@@ -155,6 +194,21 @@ def serve(control: socket.socket, role: ModuleType) -> None:
             answer = _fork(descriptors[0], limits, inits, role.main, control)
         os.close(descriptors[0])
         socket.send_fds(control, [json.dumps(answer).encode()], [inits[answer["pid"]]] if "pid" in answer else [])
+
+
+def _serve_referees(descriptor: int) -> NoReturn:
+    """Be the referees' parent. What only they import is imported here, out of students' sight."""
+    status = 1
+    try:
+        from course_utils.grading import referee
+
+        _freeze()
+        serve(socket.socket(fileno=descriptor), referee)
+        status = 0
+    except Exception:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
 
 
 def _fork(
@@ -209,7 +263,7 @@ def _freeze() -> None:
     gc.freeze()
 
 
-def main(role: str, descriptor: int) -> None:
+def main(descriptor: int) -> None:
     """Import what submissions need, then take orders."""
     import matplotlib.pyplot
     import numpy
@@ -219,14 +273,14 @@ def main(role: str, descriptor: int) -> None:
     import torch.fx.experimental.symbolic_shapes
 
     import course_utils.checks
+    from course_utils.grading import student
 
     torch.set_num_threads(1)
     assert all((matplotlib.pyplot, numpy, torch.fx, course_utils.checks))  # imported to be warm
-    module = importlib.import_module(f"course_utils.grading.{role}")
-    module.warm_up()
+    student.warm_up()
     _freeze()
-    serve(socket.socket(fileno=descriptor), module)
+    serve(socket.socket(fileno=descriptor), student)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(int(sys.argv[1]))
