@@ -65,6 +65,7 @@ def test_a_change_of_what_is_reached_shows(package: Path, name: str, old: str, n
     ("name", "old", "new"),
     [
         ("a.py", '"""Doc."""\n    return', '"""Another."""\n    return'),
+        ("a.py", '"""Doc."""\nfrom', '"""Another."""\nfrom'),
         ("a.py", "helper(x) + SIZE", "(helper(\n        x\n    ) + SIZE)  # why"),
         ("a.py", "sea.deep(x)", "sea.deep(x + 1)"),
         ("b.py", "OTHER = 1", "OTHER = 2"),

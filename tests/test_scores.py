@@ -20,6 +20,7 @@ def dot(q: Tensor, k: Tensor) -> Tensor:
 
 
 W, U, V, G = randn(A, D), randn(A, DK), randn(A), randn(D, DK)
+C = randn(A, D + DK)
 
 # name → (score of matrices, key width, the same for one pair, written another way)
 PAIRS = {
@@ -36,6 +37,11 @@ PAIRS = {
         lambda q, k: scores.additive_score(q, k, W, U, V),
         DK,
         lambda q, k: sum(V[a] * torch.tanh(dot(W[a], q) + dot(U[a], k)) for a in range(A)),
+    ),
+    "concat": (
+        lambda q, k: scores.concat_score(q, k, C, V),
+        DK,
+        lambda q, k: sum(V[a] * torch.tanh(dot(C[a], torch.cat([q, k]))) for a in range(A)),
     ),
 }
 
@@ -86,6 +92,20 @@ def test_cosine_ignores_length_and_survives_a_zero_vector() -> None:
     assert zero.grad.isfinite().all()
 
 
+def test_concat_is_additive_with_its_matrix_split_forward_and_backward() -> None:
+    query, key, upstream = randn(B, Q, D), randn(B, K, DK), randn(B, Q, K, seed=1)
+    weight, v = C.clone().requires_grad_(), V.clone().requires_grad_()
+    w_query, w_key = (part.clone().detach().requires_grad_() for part in C.split([D, DK], 1))
+    joined, split = scores.concat_score(query, key, weight, v), scores.additive_score(query, key, w_query, w_key, v)
+    torch.testing.assert_close(joined, split, rtol=1e-13, atol=1e-13)
+    (whole, inner), parts = (
+        torch.autograd.grad((joined * upstream).sum(), (weight, v)),
+        torch.autograd.grad((split * upstream).sum(), (w_query, w_key, v)),
+    )
+    torch.testing.assert_close(whole, torch.cat(parts[:2], 1), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(inner, parts[2], rtol=1e-12, atol=1e-12)
+
+
 def test_squared_distance_of_near_neighbours_does_not_cancel() -> None:
     near = torch.tensor([[1000.0, 0.0]])
     query = near + torch.tensor([[0.0, 1e-3]])
@@ -117,6 +137,15 @@ def test_squared_distance_of_near_neighbours_does_not_cancel() -> None:
             lambda: scores.additive_score(randn(3, DK), randn(5, DK), W, U, V),
             r"additive_score: w_query needs shape \(13, 11\), got \(13, 7\)",
         ),
+        (
+            lambda: scores.concat_score(randn(3, D), randn(5, DK), W, V),
+            r"concat_score: weight needs shape \(13, 18\), got \(13, 7\)",
+        ),
+        (
+            lambda: scores.concat_score(randn(3, D), randn(5, DK), C.T, V),
+            r"concat_score: v needs shape \(18,\), got \(13,\)",
+        ),
+        (lambda: scores.concat_score(randn(D), randn(5, DK), C, V), "concat_score: query needs at least 2 dimensions"),
     ],
 )
 def test_input_that_cannot_work_is_refused_by_name(call, message: str) -> None:

@@ -711,7 +711,173 @@
     }
   }
 
+  // --- Attention: a word of the target is chosen, and its weights on the words of the source show ---
+
+  class AttentionView extends Figure {
+    build() {
+      if (this.dataset.ready !== undefined) return;
+      this.data = JSON.parse(this.querySelector("script").textContent);
+      this.state = { set: 0, chosen: this.data.chosen };
+      const live = make(this, "div", { class: "live" });
+      this.addSets(live);
+      this.addPair(live);
+      this.addTable(live);
+      this.spoken = make(live, "div", { class: "spoken", role: "status", "aria-live": "polite" });
+      this.dataset.ready = "";
+      this.show();
+      this.place();
+      // Not within the observer's own turn: what it changes would be observed at once.
+      new ResizeObserver(() => requestAnimationFrame(() => this.place())).observe(live);
+      document.fonts.addEventListener("loadingdone", () => this.place());
+    }
+
+    // One of each group is a stop of the Tab key, and the arrow keys walk: a browser does so by itself.
+    addRadios(parent, part, texts, lang) {
+      const name = `${part}-${[...document.querySelectorAll(this.localName)].indexOf(this)}`;
+      return texts.map((text, i) => {
+        const label = make(parent, "label", { lang });
+        const radio = make(label, "input", { type: "radio", name, value: i, autocomplete: "off" });
+        make(label, "span", { class: "token" }, text);
+        radio.addEventListener("change", () => this.change({ [part]: i }));
+        return radio;
+      });
+    }
+
+    addSets(parent) {
+      this.sets = [];
+      if (this.data.sets.length === 1) return;
+      const group = make(parent, "fieldset");
+      make(group, "legend", {}, this.data.chooser);
+      const names = this.data.sets.map(({ name }) => name);
+      this.sets = this.addRadios(make(group, "div", { class: "choices" }), "set", names, "en");
+    }
+
+    addPair(parent) {
+      const { source, target } = this.data;
+      this.pair = make(parent, "div", { class: "pair" });
+      this.pair.style.setProperty("--most", Math.max(source.words.length, target.words.length));
+      make(this.pair, "span", { class: "side source-name" }, source.name);
+      const list = make(this.pair, "ol", { class: "source", "aria-label": source.name, lang: source.language });
+      this.numbers = source.words.map((word) => {
+        const token = make(make(list, "li"), "span", { class: "token" });
+        make(token, "span", { class: "word" }, word);
+        return make(token, "span", { class: "number" });
+      });
+      const attributes = { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" };
+      this.svg = draw(make(this.pair, "div", { class: "links" }), "svg", attributes);
+      this.links = target.words.map(() => {
+        const group = draw(this.svg, "g");
+        return source.words.map(() => draw(group, "path"));
+      });
+      const group = make(this.pair, "div", { class: "target", role: "radiogroup", "aria-label": target.name });
+      this.targets = this.addRadios(group, "chosen", target.words, target.language);
+      make(this.pair, "span", { class: "side target-name" }, `${target.name}: choose one`);
+    }
+
+    addTable(parent) {
+      const { source, target } = this.data;
+      this.table = make(parent, "table");
+      this.table.style.setProperty("--columns", source.words.length);
+      make(this.table, "caption", {}, `All weights. Rows: ${target.name}. Columns: ${source.name}.`);
+      const head = make(make(this.table, "thead"), "tr");
+      make(head, "td");
+      for (const word of source.words) {
+        make(make(head, "th", { scope: "col", lang: source.language }), "span", {}, word);
+      }
+      const body = make(this.table, "tbody");
+      this.rows = target.words.map((word, i) => {
+        const row = make(body, "tr");
+        row.addEventListener("click", () => this.change({ chosen: i }));
+        make(row, "th", { scope: "row", lang: target.language }, word);
+        return { row, cells: source.words.map(() => make(row, "td")) };
+      });
+    }
+
+    change(part) {
+      Object.assign(this.state, part);
+      this.show();
+      this.speak();
+    }
+
+    show() {
+      const { set, chosen } = this.state;
+      const { weights } = this.data.sets[set];
+      this.numbers.forEach((number, s) => this.shade(number.parentElement, number, weights[chosen][s]));
+      this.rows.forEach(({ row, cells }, t) => {
+        row.className = t === chosen ? "chosen" : "";
+        cells.forEach((cell, s) => this.shade(cell, cell, weights[t][s]));
+      });
+      this.links.forEach((paths, t) => {
+        paths[0].parentElement.setAttribute("class", t === chosen ? "chosen" : "");
+        paths.forEach((path, s) => this.weigh(path, weights[t][s]));
+      });
+      // The chosen word's links lie above the others.
+      this.svg.append(this.links[chosen][0].parentElement);
+      this.sets.forEach((radio, i) => (radio.checked = i === set));
+      this.targets.forEach((radio, i) => (radio.checked = i === chosen));
+    }
+
+    // The steps and inks of plotting.sequential_cmap and attention_heatmap.
+    shade(element, number, weight) {
+      const step = Math.min(11, Math.floor(12 * weight));
+      element.style.background = `var(--c-seq-${step})`;
+      element.style.color = `var(--c-seq-ink-${step < 7 ? "low" : "high"})`;
+      number.textContent = weight.toFixed(2);
+    }
+
+    weigh(path, weight) {
+      path.style.strokeWidth = `${12 * weight}px`;
+      path.style.opacity = weight && 0.3 + 0.7 * weight;
+    }
+
+    // Sentences stand in rows where every word has room in its share of the width, else in columns. Nothing here
+    // depends on what is chosen.
+    place() {
+      const cramped = (parent, selector) =>
+        [...parent.querySelectorAll(selector)].some((part) => part.scrollWidth > part.clientWidth);
+      this.pair.classList.remove("columns");
+      const columns = cramped(this.pair, "li, label");
+      this.pair.classList.toggle("columns", columns);
+      this.table.classList.remove("upright", "bare");
+      const [upright, bare] = [cramped(this.table, "thead span"), cramped(this.table, "tbody td")];
+      this.table.classList.toggle("upright", upright);
+      this.table.classList.toggle("bare", bare);
+      const { source, target } = this.data;
+      const middle = (i, { words }) => (100 * (i + 0.5)) / words.length;
+      this.links.forEach((paths, t) => {
+        const from = middle(t, target);
+        paths.forEach((path, s) => {
+          const to = middle(s, source);
+          const across = `M100 ${from}C50 ${from} 50 ${to} 0 ${to}`;
+          path.setAttribute("d", columns ? across : `M${from} 100C${from} 50 ${to} 50 ${to} 0`);
+        });
+      });
+    }
+
+    // "Friday: 금요일 0.94, 오늘은 0.05", the largest first, each word in its language.
+    speak() {
+      const { source, target, sets } = this.data;
+      const { set, chosen } = this.state;
+      const heard = sets[set].weights[chosen]
+        .map((weight, i) => ({ word: source.words[i], number: weight.toFixed(2) }))
+        .filter(({ number }) => number > 0)
+        .sort((a, b) => b.number - a.number);
+      const say = (text, lang = "en") => make(this.spoken, "span", { lang }, text);
+      this.spoken.replaceChildren();
+      say(target.words[chosen], target.language);
+      say(heard.length ? ": " : ": no weight");
+      heard.slice(0, 5).forEach(({ word, number }, i) => {
+        if (i) say(", ");
+        say(word, source.language);
+        say(` ${number}`);
+      });
+      if (heard.length > 5) say(`, less on ${heard.length - 5} more`);
+      if (sets.length > 1) say(` (${sets[set].name})`);
+    }
+  }
+
   customElements.define("soft-dictionary", SoftDictionary);
   customElements.define("listening-figure", ListeningFigure);
   customElements.define("family-tree", FamilyTree);
+  customElements.define("attention-view", AttentionView);
 })();

@@ -141,7 +141,8 @@ class _Module:
     def __init__(self, source: str) -> None:
         self.definitions: dict[str, list[ast.stmt]] = {"": []}  # what binds nothing stands under no name
         self.imports: dict[str, tuple[str, str]] = {}
-        for node in ast.parse(source).body:
+        tree = ast.parse(source)
+        for node in tree.body[1:] if ast.get_docstring(tree) is not None else tree.body:
             if isinstance(node, ast.ImportFrom):
                 self.imports |= {alias.asname or alias.name: (str(node.module), alias.name) for alias in node.names}
             elif isinstance(node, ast.Import):
@@ -184,6 +185,9 @@ def _reach(module: _Module, where: str, name: str, reached: dict[tuple[str, str]
                     _reach(module, where, part.id, reached)
 
 
+_DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
 def _shape(node: Any) -> str:
     """The syntax tree as text: the same in every layout and every version of Python, without docstrings."""
     if isinstance(node, list):
@@ -191,15 +195,9 @@ def _shape(node: Any) -> str:
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = {key: value for key, value in ast.iter_fields(node) if value not in (None, []) and key != "type_params"}
-    if isinstance(body := fields.get("body"), list) and ast.get_docstring(_documented(node)) is not None:
-        fields["body"] = body[1:]
+    if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
+        fields["body"] = node.body[1:]
     return f"{type(node).__name__}({','.join(f'{key}={_shape(value)}' for key, value in fields.items())})"
-
-
-def _documented(node: ast.AST) -> Any:
-    """The node where it may have a docstring, else one that has none."""
-    known = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    return node if isinstance(node, known) else ast.Module(body=[], type_ignores=[])
 
 
 def faults(root: Path) -> list[str]:

@@ -138,3 +138,30 @@ def additive_score(query: Tensor, key: Tensor, w_query: Tensor, w_key: Tensor, v
     _require.shape(name, "w_key", w_key, (v.shape[0], key.shape[-1]))
     hidden = torch.tanh((query @ w_query.T).unsqueeze(-2) + (key @ w_key.T).unsqueeze(-3))
     return hidden @ v
+
+
+def concat_score(query: Tensor, key: Tensor, weight: Tensor, v: Tensor) -> Tensor:
+    """One hidden layer over query and key, one behind the other: vᵀ tanh(W [q; k]).
+
+    Luong, Pham & Manning (2015), Section 3.1, *concat*: their ``W_a`` is ``weight``, ``v_a`` is ``v``. This is
+    :func:`additive_score` under another name: with W = [W₁ W₂], split behind column Dq, W [q; k] = W₁ q + W₂ k.
+
+    Args:
+        query: ``[..., Q, Dq]``.
+        key: ``[..., K, Dk]``.
+        weight: W, ``[A, Dq + Dk]``.
+        v: ``[A]``.
+
+    Returns:
+        Shape ``[..., Q, K]``, bounded by the sum of ``|v|``.
+
+    Raises:
+        ValueError: if query or key has fewer than two dimensions, or a parameter's shape does not fit.
+    """
+    name = "concat_score"
+    _require.matrices(name, query=query, key=key)
+    query_width, key_width = query.shape[-1], key.shape[-1]
+    _require.shape(name, "v", v, (weight.shape[0],))
+    _require.shape(name, "weight", weight, (v.shape[0], query_width + key_width))
+    # No pair is ever put behind each other: [..., Q, K, Dq + Dk] would be the largest tensor by far.
+    return additive_score(query, key, weight[:, :query_width], weight[:, query_width:], v)
