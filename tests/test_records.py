@@ -18,8 +18,12 @@ PACKAGE = {
     'def used(x):\n    """Doc."""\n    return helper(x) + SIZE\n\n\ndef unused(x):\n    return sea.deep(x)\n',
     "b.py": "import math\nLIMIT = 4\nOTHER = 1\n\n\ndef helper(x):\n    return math.sqrt(x)\n",
     "c.py": "def deep(x):\n    return x\n",
+    "records.py": "def experiment(run):\n    return 1\n",
 }
-SCRIPT = "from course_utils.a import used\nSETTINGS = {}\n\n\ndef run(seed):\n    return used(seed)\n"
+SCRIPT = (
+    "from course_utils.a import used\nfrom course_utils.records import experiment\nSETTINGS = {}\n\n\n"
+    "def run(seed):\n    return used(seed)\n\n\nexperiment(run)\n"
+)
 
 
 @pytest.fixture
@@ -70,6 +74,7 @@ def test_a_change_of_what_is_reached_shows(package: Path, name: str, old: str, n
         ("a.py", "sea.deep(x)", "sea.deep(x + 1)"),
         ("b.py", "OTHER = 1", "OTHER = 2"),
         ("c.py", "return x", "return 2 * x"),
+        ("records.py", "return 1", "return 2"),
     ],
 )
 def test_comments_layout_docstrings_and_what_is_not_reached_do_not(
