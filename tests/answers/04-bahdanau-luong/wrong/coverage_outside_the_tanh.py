@@ -1,0 +1,21 @@
+"""Adds the coverage to the score, not to the hidden layer."""
+
+FAILS = ["additive-visible", "additive-hidden"]
+
+# %% additive
+def additive_attention(
+    state: Tensor,
+    memory: Tensor,
+    mask: Tensor,
+    coverage: Tensor,
+    state_map: Tensor,
+    memory_map: Tensor,
+    coverage_map: Tensor,
+    v: Tensor,
+) -> tuple[Tensor, Tensor]:
+    hidden = (state @ state_map.T)[:, None] + memory @ memory_map.T
+    scores = torch.tanh(hidden) @ v + coverage * (coverage_map @ v)
+    empty = ~mask.any(dim=1, keepdim=True)
+    scores = scores.masked_fill(~mask, -torch.inf).masked_fill(empty, 0.0)
+    weights = torch.softmax(scores, dim=1).masked_fill(empty, 0.0)
+    return torch.einsum("bs,bsc->bc", weights, memory), weights

@@ -1,0 +1,25 @@
+"""Calls the package's general score."""
+
+FAILS = ["luong-scores-visible", "luong-scores-hidden"]
+ENFORCED_BY = "grader"
+
+# %% luong-scores
+def dot_scores(states: Tensor, memory: Tensor) -> Tensor:
+    forward, backward = memory.chunk(2, dim=-1)
+    return torch.einsum("tbe,sbe->bts", states, forward + backward)
+
+
+def general_scores(
+    states: Tensor, memory: Tensor, state_map: Tensor, memory_map: Tensor, memory_bias: Tensor
+) -> Tensor:
+    from course_utils.scores import general_score
+
+    products = general_score(states.transpose(0, 1), memory.transpose(0, 1), state_map.T @ memory_map)
+    return products + (memory @ memory_bias).T[:, None]
+
+
+def concat_scores(states: Tensor, memory: Tensor, weight: Tensor, bias: Tensor, v: Tensor) -> Tensor:
+    E = states.shape[-1]
+    from_state = (states @ weight[:, :E].T + bias).transpose(0, 1)
+    from_memory = (memory @ weight[:, E:].T).transpose(0, 1)
+    return torch.tanh(from_state[:, :, None] + from_memory[:, None]) @ v

@@ -1,0 +1,22 @@
+"""Gives all the weight to the word with the highest score."""
+
+FAILS = ["additive-visible", "additive-hidden"]
+
+# %% additive
+def additive_attention(
+    state: Tensor,
+    memory: Tensor,
+    mask: Tensor,
+    coverage: Tensor,
+    state_map: Tensor,
+    memory_map: Tensor,
+    coverage_map: Tensor,
+    v: Tensor,
+) -> tuple[Tensor, Tensor]:
+    hidden = (state @ state_map.T)[:, None] + memory @ memory_map.T + coverage[..., None] * coverage_map
+    scores = torch.tanh(hidden) @ v
+    empty = ~mask.any(dim=1, keepdim=True)
+    scores = scores.masked_fill(~mask, -torch.inf).masked_fill(empty, 0.0)
+    best = torch.nn.functional.one_hot(scores.argmax(dim=1), scores.shape[1]).to(scores.dtype)
+    weights = best.masked_fill(empty, 0.0)
+    return torch.einsum("bs,bsc->bc", weights, memory), weights

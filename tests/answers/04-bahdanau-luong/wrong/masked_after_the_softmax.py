@@ -1,0 +1,20 @@
+"""Sets weights of padding to 0 after the softmax, so that rows no longer sum to one."""
+
+FAILS = ["additive-visible", "additive-hidden"]
+
+# %% additive
+def additive_attention(
+    state: Tensor,
+    memory: Tensor,
+    mask: Tensor,
+    coverage: Tensor,
+    state_map: Tensor,
+    memory_map: Tensor,
+    coverage_map: Tensor,
+    v: Tensor,
+) -> tuple[Tensor, Tensor]:
+    hidden = (state @ state_map.T)[:, None] + memory @ memory_map.T + coverage[..., None] * coverage_map
+    scores = torch.tanh(hidden) @ v
+    empty = ~mask.any(dim=1, keepdim=True)
+    weights = torch.softmax(scores, dim=1) * mask
+    return torch.einsum("bs,bsc->bc", weights, memory), weights

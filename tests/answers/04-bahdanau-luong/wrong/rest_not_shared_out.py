@@ -1,0 +1,14 @@
+"""Takes the word's part away and does not share out its weight."""
+
+FAILS = ["by-hand-visible", "by-hand-hidden"]
+
+# %% by-hand
+def worked_example() -> tuple[Tensor, Tensor, Tensor]:
+    scores = EXAMPLE_STATES @ EXAMPLE_MEMORY.T
+    weights = torch.softmax(scores.masked_fill(~EXAMPLE_MASK, -torch.inf), dim=-1)
+    return scores, weights, weights @ EXAMPLE_MEMORY
+
+
+def contexts_without(weights: Tensor, context: Tensor, memory: Tensor) -> Tensor:
+    rest = context[:, None] - weights[..., None] * memory
+    return rest

@@ -1,0 +1,14 @@
+"""Takes the softmax over the decoder's steps."""
+
+FAILS = ["by-hand-visible", "by-hand-hidden"]
+
+# %% by-hand
+def worked_example() -> tuple[Tensor, Tensor, Tensor]:
+    scores = EXAMPLE_STATES @ EXAMPLE_MEMORY.T
+    weights = torch.softmax(scores, dim=0) * EXAMPLE_MASK
+    return scores, weights, weights @ EXAMPLE_MEMORY
+
+
+def contexts_without(weights: Tensor, context: Tensor, memory: Tensor) -> Tensor:
+    rest = context[:, None] - weights[..., None] * memory
+    return rest / (1 - weights[..., None])

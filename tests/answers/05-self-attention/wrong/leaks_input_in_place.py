@@ -1,0 +1,15 @@
+"""Changes the input in place and never back."""
+
+FAILS = ["leaks-visible", "leaks-hidden"]
+
+# %% leaks
+def find_leaks(attention, x: Tensor, tolerance: float) -> list[tuple[int, int]]:
+    """All pairs (i, j), i < j, where the output at i depends on what x [B, T, E] holds at j."""
+    generator = torch.Generator().manual_seed(5)
+    before, leaks = attention(x), []
+    for j in range(1, x.shape[1]):
+        changed = x
+        changed[:, j] = torch.randn(x[:, j].shape, generator=generator, dtype=x.dtype)
+        moved = ((attention(changed) - before).abs() > tolerance).any(dim=2).any(dim=0)
+        leaks += [(i, j) for i in range(j) if moved[i]]
+    return sorted(leaks)

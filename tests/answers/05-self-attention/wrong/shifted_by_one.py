@@ -1,0 +1,15 @@
+"""Adds 1 to all features, which an attention that subtracts means does not see."""
+
+FAILS = ["leaks-hidden"]
+
+# %% leaks
+def find_leaks(attention, x: Tensor, tolerance: float) -> list[tuple[int, int]]:
+    """All pairs (i, j), i < j, where the output at i depends on what x [B, T, E] holds at j."""
+    generator = torch.Generator().manual_seed(5)
+    before, leaks = attention(x), []
+    for j in range(1, x.shape[1]):
+        changed = x.clone()
+        changed[:, j] += 1
+        moved = ((attention(changed) - before).abs() > tolerance).any(dim=2).any(dim=0)
+        leaks += [(i, j) for i in range(j) if moved[i]]
+    return sorted(leaks)

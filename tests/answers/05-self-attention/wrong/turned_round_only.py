@@ -1,0 +1,16 @@
+"""Turns the sequence round and tries no other order: distances stay the same."""
+
+FAILS = ["symmetries-hidden"]
+
+# %% symmetries
+def symmetries(layer, x: Tensor, tolerance: float) -> tuple[bool, bool]:
+    """Whether reordering the positions of x [B, T, E] reorders the output, and whether it leaves the output alone."""
+    generator = torch.Generator().manual_seed(7)
+    before = layer(x)
+    equivariant = invariant = True
+    for _ in range(10):
+        order = torch.arange(x.shape[1]).flip(0)
+        after = layer(x[:, order])
+        equivariant = equivariant and bool(((after - before[:, order]).abs() <= tolerance).all())
+        invariant = invariant and bool(((after - before).abs() <= tolerance).all())
+    return equivariant, invariant
