@@ -260,10 +260,17 @@
   class Figure extends HTMLElement {
     connectedCallback() {
       if (document.readyState === "loading") {
-        document.addEventListener("DOMContentLoaded", () => this.build(), { once: true });
+        document.addEventListener("DOMContentLoaded", () => this.start(), { once: true });
       } else {
-        this.build();
+        this.start();
       }
+    }
+
+    // An element that is moved is connected again; it is built once.
+    start() {
+      if (this.dataset.ready !== undefined) return;
+      this.data = JSON.parse(this.querySelector("script").textContent);
+      this.build();
     }
   }
 
@@ -271,8 +278,6 @@
 
   class SoftDictionary extends Figure {
     build() {
-      if (this.dataset.ready !== undefined) return;
-      this.data = JSON.parse(this.querySelector("script").textContent);
       this.state = { query: this.data.query, similarity: "dot", temperature: 1 };
       const live = make(this, "div", { class: "live" });
       const left = make(live, "div");
@@ -395,8 +400,7 @@
     }
 
     build() {
-      if (this.dataset.ready !== undefined || !window.AudioContext) return;
-      this.data = JSON.parse(this.querySelector("script").textContent);
+      if (!window.AudioContext) return;
       this.loops = new Loops([...this.querySelectorAll("audio")].map((audio) => audio.src));
       this.state = { filter: 0, place: 50, playing: false };
       const live = make(this, "div", { class: "live" });
@@ -536,8 +540,6 @@
     static HEAD = 96;
 
     build() {
-      if (this.dataset.ready !== undefined) return;
-      this.data = JSON.parse(this.querySelector("script").textContent);
       this.lineages = Object.keys(this.data.lineages);
       this.entries = new Map(this.data.entries.map((entry) => [entry.id, { ...entry, to: [] }]));
       for (const { id, from } of this.entries.values()) {
@@ -715,8 +717,6 @@
 
   class AttentionView extends Figure {
     build() {
-      if (this.dataset.ready !== undefined) return;
-      this.data = JSON.parse(this.querySelector("script").textContent);
       this.state = { set: 0, chosen: this.data.chosen };
       const live = make(this, "div", { class: "live" });
       this.addSets(live);

@@ -154,6 +154,7 @@ class Warm(Parent):
             try:
                 socket.send_fds(self.control, [json.dumps({"do": "referees"}).encode()], [theirs.fileno()])
             except OSError as error:
+                control.close()
                 raise GoneError("the warm parent is gone") from error
         return Parent(control, isolated=False)
 
