@@ -13,7 +13,7 @@ from course_utils.attention import (
     masked_softmax,
     scaled_dot_product_attention,
 )
-from course_utils.masks import causal_mask
+from course_utils.masks import causal_mask, padding_mask, sliding_window_mask
 
 B, H, Q, K, D, V, E = 2, 3, 5, 7, 11, 13, 21
 
@@ -79,12 +79,24 @@ def test_masked_softmax_passes_the_properties_and_gradcheck() -> None:
     assert torch.autograd.gradcheck(lambda s: masked_softmax(s, mask), scores.requires_grad_())
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_scaled_dot_product_attention_equals_torch_forward_and_backward(masked: bool) -> None:
-    mask = None
-    if masked:
-        mask = some_mask()
-        mask[1, 2, 3, 4] = True  # torch's own differs where a row may attend to nothing
+def kinds_of_mask() -> dict[str, Tensor | None]:
+    """Every kind of mask, over ``[B, H, Q, K]``, under which each query may attend to something."""
+    mixed = some_mask()
+    mixed[1, 2, 3, 4] = True
+    lengths = padding_mask(torch.tensor([K, 1]), K).unsqueeze(1)
+    return {
+        "none": None,
+        "causal": causal_mask(Q, K),
+        "padding": lengths,
+        "causal and padding": causal_mask(Q, K) & lengths,
+        "sliding window": sliding_window_mask(Q, K, 3),
+        "one of its own for each head": mixed,
+    }
+
+
+@pytest.mark.parametrize("kind", kinds_of_mask())
+def test_scaled_dot_product_attention_equals_torch_forward_and_backward(kind: str) -> None:
+    mask = kinds_of_mask()[kind]
     inputs = [randn(B, H, Q, D), randn(B, H, K, D), randn(B, H, K, V)]
     upstream = randn(B, H, Q, V, seed=1)
 
@@ -156,27 +168,41 @@ def test_attention_modules_obey_the_mask(module) -> None:
     checks.check_padding_invariant(attention, randn(B, K, E), randn(B, K, V))
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_multi_head_attention_equals_torch_forward_and_backward(masked: bool) -> None:
+@pytest.mark.parametrize("kind", kinds_of_mask())
+def test_multi_head_attention_equals_torch_forward_and_backward(kind: str) -> None:
     ours = MultiHeadAttention(E, H).double()
     torchs = torch.nn.MultiheadAttention(E, H, bias=False, batch_first=True).double()
     with torch.no_grad():
         maps = [ours.query_map.weight, ours.key_map.weight, ours.value_map.weight]
         torchs.in_proj_weight.copy_(torch.cat(maps))
         torchs.out_proj.weight.copy_(ours.output_map.weight)
-    query, key, value = randn(B, Q, E), randn(B, K, E), randn(B, K, E, seed=1)
-    mask = causal_mask(Q, K) if masked else None
-    output, weights = ours(query, key, value, mask)
-    # torch's module has the opposite polarity: True = may not attend.
-    expected, expected_weights = torchs(
-        query, key, value, attn_mask=None if mask is None else ~mask, average_attn_weights=False
-    )
-    torch.testing.assert_close((output, weights), (expected, expected_weights), rtol=1e-10, atol=1e-10)
-    output.square().sum().backward()
-    expected.square().sum().backward()
-    torch.testing.assert_close(
-        torch.cat([m.weight.grad for m in (ours.query_map, ours.key_map, ours.value_map)]), torchs.in_proj_weight.grad
-    )
+    mask = kinds_of_mask()[kind]
+    # torch's module has the opposite polarity, True = may not attend, and wants batch and heads as one axis.
+    theirs = None if mask is None else ~mask.expand(B, H, Q, K).flatten(0, 1)
+    upstream = randn(B, Q, E, seed=2)
+
+    def run(module: torch.nn.Module, **options) -> tuple[Tensor, ...]:
+        leaves = [x.requires_grad_() for x in (randn(B, Q, E), randn(B, K, E), randn(B, K, E, seed=1))]
+        output, weights = module(*leaves, **options)
+        (output * upstream).sum().backward()
+        return output, weights, *(leaf.grad for leaf in leaves)
+
+    found, expected = run(ours, mask=mask), run(torchs, attn_mask=theirs, average_attn_weights=False)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    gradients = [m.weight.grad for m in (ours.query_map, ours.key_map, ours.value_map)]
+    torch.testing.assert_close(torch.cat(gradients), torchs.in_proj_weight.grad, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(ours.output_map.weight.grad, torchs.out_proj.weight.grad, rtol=1e-10, atol=1e-10)
+
+
+def test_a_query_that_may_attend_to_nothing_changes_no_other_in_torch_or_here() -> None:
+    mask = some_mask()  # torch gives zeros or NaN for such a row, by its version and kernel; we give zeros
+    query, key, value = randn(B, H, Q, D), randn(B, H, K, D), randn(B, H, K, V)
+    output = scaled_dot_product_attention(query, key, value, mask)[0]
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    some = mask.any(-1).expand(B, H, Q)
+    assert not some.all()
+    torch.testing.assert_close(output[some], expected[some], rtol=1e-10, atol=1e-10)
+    assert output[~some].eq(0).all()
 
 
 @pytest.mark.parametrize(
