@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from course_utils.claims import ClaimError, claim, glue
+from course_utils.claims import ClaimError, claim, glue, recorded
+from course_utils.records import Record
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,35 @@ def test_the_record_travels_in_the_markup_and_text_is_escaped() -> None:
 )
 def test_the_interval_reads_as_one_would_say_it(within: tuple[float, float], words: str) -> None:
     assert claim("c", "…", 2.0, within=within).interval == words
+
+
+def record() -> Record:
+    expected = {"rises": (0.5, 1.0), "climbs": (0.5, 1.0), "falls": (-1.0, 0.0)}
+    runs = [
+        {"claims": {"rises": 0.7, "climbs": 0.9, "falls": 0.3}},
+        {"claims": {"rises": 0.8, "climbs": 0.4, "falls": 0.2}},
+    ]
+    return Record("up_and_down", {}, expected, [3, 8], runs, 1.0, {}, "")
+
+
+def test_a_recorded_claim_has_the_interval_and_all_runs_of_its_record() -> None:
+    one = recorded(record(), "rises", "It rises", follows="so")
+    assert (one.name, one.statement, one.within) == ("up-and-down-rises", "It rises (2 seeds).", (0.5, 1.0))
+    assert (one.measured, one.verdict, one.follows) == ((0.7, 0.8), "as predicted", "so")
+    both = recorded(record(), "rises climbs", "They rise", source="Smith (1999)")
+    assert (both.measured, both.statement) == ((0.7, 0.8, 0.9, 0.4), "They rise (2 networks, 2 seeds each).")
+    assert both.verdict == "partly reproduced"
+
+
+def test_recorded_claims_that_do_not_share_an_interval_are_refused() -> None:
+    with pytest.raises(ValueError, match="names: expected claims that share an interval"):
+        recorded(record(), "rises falls", "Up and down")
+
+
+@pytest.mark.parametrize(("measured", "concludes"), [([2.5], True), ([2.5, 4.0], False), ([4.0], False)])
+def test_what_would_follow_is_printed_only_where_all_runs_agree(measured: list[float], concludes: bool) -> None:
+    shown = claim("c", "…", measured, within=(2, 3), follows="therefore")._repr_html_()
+    assert ("<dt>Then</dt><dd>therefore</dd>" in shown) == concludes
 
 
 def test_glue_is_what_the_books_parser_collects(monkeypatch) -> None:

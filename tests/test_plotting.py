@@ -113,6 +113,10 @@ class TestHeatmap:
         low, high = PALETTE["seq-ink-low"], PALETTE["seq-ink-high"]
         assert [text.get_color() for text in axes.texts] == [low, high, low, high]
 
+    def test_small_weights_need_not_be_written(self):
+        axes = attention_heatmap([[0.1, 0.099, 0.801, 0.0]], ["q"], list("abcd"), at_least=0.1)
+        assert [text.get_text() for text in axes.texts] == ["0.10", "0.80"]
+
     def test_without_numbers_there_is_a_scale(self, weights):
         axes = attention_heatmap(weights, QUERIES, KEYS, annotate=False)
         assert not axes.texts

@@ -18,7 +18,6 @@ from course_utils.pronouns import (
     Pronouns,
     SelfAttentionReader,
     encode,
-    fit,
     layer_masks,
     noun_at_it,
     pronoun_example,
@@ -164,25 +163,6 @@ def test_the_model_refuses_what_does_not_fit() -> None:
         model(torch.zeros(1, 5, dtype=torch.long), [None])
 
 
-def test_fitting_is_the_same_every_time_and_leaves_the_global_generator_alone() -> None:
-    before = torch.get_rng_state()
-    runs = []
-    for _ in range(2):
-        with seeded(0):
-            model = SelfAttentionReader(5, 5, 10, width=8)
-
-        def loss(generator: torch.Generator, model: SelfAttentionReader = model) -> torch.Tensor:
-            x, answers = two_relations(16, 5, generator)
-            scores = model(x, [None])[0].unflatten(-1, (2, 5))
-            return torch.nn.functional.cross_entropy(scores.flatten(0, 2), answers.flatten())
-
-        runs.append(fit(model, loss, steps=60, learning_rate=3e-2, seed=3))
-    assert runs[0] == runs[1]
-    assert len(runs[0]) == 60
-    assert sum(runs[0][-10:]) < 0.9 * sum(runs[0][:10])
-    assert torch.equal(before, torch.get_rng_state())
-
-
 def test_the_model_is_what_torchs_own_attention_makes_of_its_weights() -> None:
     with seeded(0):
         model = SelfAttentionReader(10, 9, 5, width=12, n_layers=2, n_heads=3).double()
@@ -195,11 +175,3 @@ def test_the_model_is_what_torchs_own_attention_makes_of_its_weights() -> None:
         found = torch.nn.functional.scaled_dot_product_attention(*parts, attn_mask=mask)
         x = x + layer.output_map(found.transpose(1, 2).reshape(2, 7, 12))
     torch.testing.assert_close(model(tokens, masks)[0], model.readout(x))
-
-
-def test_the_learning_rate_falls_to_zero_in_a_line() -> None:
-    model = torch.nn.Linear(1, 1, bias=False).double()
-    before = model.weight.item()
-    fit(model, lambda generator: model.weight.sum(), steps=4, learning_rate=0.1, seed=0)
-    # Adam goes as far as the learning rate where the gradient does not change: 0.1 · (1 + 3/4 + 2/4 + 1/4).
-    assert before - model.weight.item() == pytest.approx(0.25, rel=1e-6)

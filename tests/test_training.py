@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from course_utils.data import BOS, EOS, PAD, Corpus, Pair, collate, copying_corpus, make_corpus
-from course_utils.seq2seq import Encoder, EncoderDecoder, FixedContextDecoder
+from course_utils.seq2seq import Encoder, EncoderDecoder, FixedContextDecoder, shift_right
 from course_utils.training import (
+    Evaluation,
     History,
+    Scores,
     TrainingConfig,
     cross_entropy,
     evaluate,
+    fit,
     learning_rate_at,
     linear_probe,
     seeded,
@@ -179,6 +183,123 @@ def test_the_learning_rate_rises_and_falls_in_lines() -> None:
     assert learning_rate_at(0, replace(config, warmup=0)) == 8
 
 
+def test_the_inverse_root_is_the_papers_schedule() -> None:
+    """Vaswani et al. (2017), Equation 3, for a width of 32 and 7 steps of warm-up; steps counted from 1."""
+    peak = 32**-0.5 * 7**-0.5
+    config = TrainingConfig(steps=40, warmup=6 / 40, learning_rate=peak, schedule="inverse-root")
+    expected = [32**-0.5 * min(step**-0.5, step * 7**-1.5) for step in range(1, 41)]
+    assert [learning_rate_at(step, config) for step in range(40)] == pytest.approx(expected, rel=1e-12)
+
+
+class Dropping(torch.nn.Module):
+    """Logits by the target's last token, with dropout: a training that depends on every random number."""
+
+    def __init__(self, n_tokens: int) -> None:
+        super().__init__()
+        self.rows = torch.nn.Embedding(n_tokens, n_tokens)
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, source, source_mask, target, *, teacher_forcing=1.0, generator=None):
+        previous = shift_right(target)
+        if generator is not None:
+            previous = previous.where(torch.rand(target.shape, generator=generator) < teacher_forcing, 0)
+        return self.drop(self.rows(previous))
+
+
+@pytest.mark.parametrize("interrupted", [3, 6, 8])
+def test_an_interrupted_training_goes_on_as_if_it_never_was(tmp_path: Path, interrupted: int) -> None:
+    corpus, config = small(), replace(SHORT, steps=9, check_every=2, teacher_forcing=0.5, batch_size=2, patience=9)
+    file = tmp_path / "training.pt"
+
+    def model() -> Dropping:
+        with seeded(5):
+            return Dropping(len(corpus.target))
+
+    whole = model()
+    expected = train(whole, corpus, config, validation=corpus.test)
+
+    class Interrupted(Dropping):
+        calls = 0
+
+        def forward(self, *args, **kwargs):
+            Interrupted.calls += self.training
+            if Interrupted.calls > interrupted:
+                raise KeyboardInterrupt
+            return super().forward(*args, **kwargs)
+
+    with seeded(5):
+        first = Interrupted(len(corpus.target))
+    with pytest.raises(KeyboardInterrupt):
+        train(first, corpus, config, validation=corpus.test, checkpoint=file)
+    again = model()
+    assert train(again, corpus, config, validation=corpus.test, checkpoint=file) == expected
+    assert torch.equal(again.rows.weight, whole.rows.weight)
+    finished = model()  # and one that is complete is not trained again
+    assert train(finished, corpus, config, validation=corpus.test, checkpoint=file) == expected
+
+
+def test_a_training_that_stopped_early_stays_stopped(tmp_path: Path) -> None:
+    corpus, config = (
+        small(),
+        replace(SHORT, steps=40, learning_rate=5.0, schedule="constant", check_every=2, patience=1),
+    )
+    runs = []
+    for _ in range(2):
+        with seeded(5):
+            model = Dropping(len(corpus.target))
+        history = train(model, corpus, config, validation=corpus.test, checkpoint=tmp_path / "training.pt")
+        runs.append((history, model.rows.weight))
+    assert runs[0][0].stopped_early
+    assert runs[0][0] == runs[1][0]
+    assert torch.equal(runs[0][1], runs[1][1])
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    corpus, file = small(), tmp_path / "training.pt"
+    train(Dropping(len(corpus.target)), corpus, replace(SHORT, steps=2, check_every=2), checkpoint=file)
+    with pytest.raises(ValueError, match="was made with steps = 2, not 4: name another file"):
+        train(Dropping(len(corpus.target)), corpus, replace(SHORT, steps=4, check_every=2), checkpoint=file)
+
+
+def test_dropout_leaves_the_global_random_numbers_alone_and_is_off_where_a_model_is_judged() -> None:
+    corpus = small()
+    with seeded(5):
+        model = Dropping(len(corpus.target))
+    before = torch.get_rng_state()
+    losses = [validation_loss(model, corpus.test, corpus) for _ in range(2)]
+    train(model, corpus, SHORT)
+    assert losses[0] == losses[1]
+    assert torch.equal(before, torch.get_rng_state())
+    assert model.training
+
+
+def test_smoothed_labels_are_a_mixture_with_all_tokens_alike() -> None:
+    logits = torch.randn(2, 3, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    target = torch.tensor([[4, 5, PAD], [6, 3, 4]])
+    logs = logits.log_softmax(-1)
+    truth = 0.9 * torch.nn.functional.one_hot(target, 7) + 0.1 / 7
+    expected = -(truth * logs).sum(-1)[target != PAD].mean()
+    torch.testing.assert_close(cross_entropy(logits, target, 0.1), expected)
+
+
+def test_any_loss_is_fitted_by_adam_with_a_rate_that_falls_in_a_line() -> None:
+    model = torch.nn.Linear(1, 1, bias=False).double()
+    before = model.weight.item()
+    fit(model, lambda generator: model.weight.sum(), TrainingConfig(steps=4, learning_rate=0.1, warmup=0))
+    # Adam goes as far as the learning rate where the gradient does not change: 0.1 · (1 + 3/4 + 2/4 + 1/4).
+    assert before - model.weight.item() == pytest.approx(0.25, rel=1e-6)
+
+
+def test_the_columns_of_a_record_are_the_scores_by_size() -> None:
+    scores = {2: Scores(0.123456, 0.5, 33.336, 7), 5: Scores(0.0, 0.25, 1.0, 3)}
+    assert Evaluation(scores[2], scores).columns() == {
+        "sizes": [2, 5],
+        "exact_match": [0.1235, 0.0],
+        "token_accuracy": [0.5, 0.25],
+        "bleu": [33.34, 1.0],
+    }
+
+
 def test_training_stops_when_the_validation_gets_no_better_and_keeps_the_best() -> None:
     corpus = small()
     config = TrainingConfig(
@@ -263,10 +384,11 @@ def test_configuration_and_history_are_frozen() -> None:
 # --- Scores -----------------------------------------------------------------------------------------------------
 
 
-class Parrot:
+class Parrot(nn.Module):
     """Writes, for each source, what it was told to."""
 
     def __init__(self, corpus: Corpus, lines: dict[str, str]) -> None:
+        super().__init__()
         self.corpus = corpus
         self.lines = {tuple(source): line.split() for source, line in lines.items()}
         self.sizes: list[int] = []

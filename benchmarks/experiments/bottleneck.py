@@ -126,17 +126,13 @@ def measure(
     rate = rate_times_root_of_width / width**0.5
     config = TrainingConfig(steps=steps, batch_size=batch_size, learning_rate=rate, seed=seed)
     losses = train(model, corpus, config).losses
-    scores = evaluate(model, corpus.test, corpus).by_size
     return model, {
         "corpus": name,
         "width": width,
         "context": context,
         "parameters": sum(count_parameters(model).values()),
         "loss": round(sum(losses[-50:]) / 50, 4),
-        "sizes": list(scores),
-        "exact_match": [round(each.exact_match, 4) for each in scores.values()],
-        "token_accuracy": [round(each.token_accuracy, 4) for each in scores.values()],
-        "bleu": [round(each.bleu, 2) for each in scores.values()],
+        **evaluate(model, corpus.test, corpus).columns(),
     }
 
 

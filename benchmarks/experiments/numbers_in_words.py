@@ -69,18 +69,14 @@ def measure(
     )
     train(model, corpus, config)
     evaluation = evaluate(model, corpus.test, corpus)
-    scores = evaluation.by_size
     print(f"seed {seed}: {language}, ratio {ratio}, {steps} steps: {evaluation.overall}", flush=True)
     return {
         "language": language,
         "ratio": ratio,
         "steps": steps,
         "parameters": sum(count_parameters(model).values()),
-        "sizes": list(scores),
-        "tested": [each.n for each in scores.values()],
-        "exact_match": [round(each.exact_match, 4) for each in scores.values()],
-        "token_accuracy": [round(each.token_accuracy, 4) for each in scores.values()],
-        "bleu": [round(each.bleu, 2) for each in scores.values()],
+        **evaluation.columns(),
+        "tested": [each.n for each in evaluation.by_size.values()],
         "exact_overall": round(evaluation.overall.exact_match, 4),
     }
 

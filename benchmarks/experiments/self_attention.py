@@ -10,6 +10,7 @@ the place before and on the place pointed to. Under ``claims`` is what EXPECTED 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -23,7 +24,6 @@ from course_utils.pronouns import (
     Pronouns,
     SelfAttentionReader,
     encode,
-    fit,
     layer_masks,
     noun_at_it,
     pronoun_example,
@@ -32,7 +32,7 @@ from course_utils.pronouns import (
     two_relations,
 )
 from course_utils.records import experiment
-from course_utils.training import seeded
+from course_utils.training import TrainingConfig, fit, seeded
 
 SETTINGS = {
     "width": 64,
@@ -113,7 +113,7 @@ def pronouns(seed: int, design: Design, width: int, steps: int, rate: float, bat
         batch = train[torch.randint(len(train), (batch_size,), generator=generator)]
         return cross_entropy(noun_at_it(model, batch, design)[0], batch.answer)
 
-    fit(model, loss, steps=steps, learning_rate=rate, seed=seed)
+    fit(model, loss, config(steps, rate, seed))
     with torch.no_grad():
         scores, weights = noun_at_it(model, test, design)
         rows = noun_at_it(model, encode(puzzle, vocabulary), design)[1]
@@ -122,6 +122,11 @@ def pronouns(seed: int, design: Design, width: int, steps: int, rate: float, bat
         **shares(weights, test),
         "puzzle": [[round(weight, 4) for weight in row] for row in rows.tolist()],
     }
+
+
+def config(steps: int, rate: float, seed: int) -> TrainingConfig:
+    """A learning rate that falls in a line from the first step on, and gradients as long as they are."""
+    return TrainingConfig(steps=steps, learning_rate=rate, warmup=0, clip=math.inf, seed=seed)
 
 
 def shares(weights: Tensor, batch: Pronouns) -> dict[str, float]:
@@ -148,7 +153,7 @@ def two(
         x, answers = two_relations(batch_size, length, generator)
         return cross_entropy(answered(x)[0].flatten(0, 2), answers.flatten())
 
-    fit(model, loss, steps=steps, learning_rate=rate, seed=seed)
+    fit(model, loss, config(steps, rate, seed))
     x, answers = two_relations(2_000, length, torch.Generator().manual_seed(1_000 + seed))
     with torch.no_grad():
         scores, weights = answered(x)

@@ -53,6 +53,12 @@
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
   const short = (number) => String(Number(number.toFixed(2))).replace("-", "−");
 
+  // The steps and inks of plotting.sequential_cmap and attention_heatmap.
+  function paint(element, step) {
+    element.style.background = `var(--c-seq-${step})`;
+    element.style.color = `var(--c-seq-ink-${step < 7 ? "low" : "high"})`;
+  }
+
   // --- The plane: keys, and the query that is dragged ---
 
   class Plane {
@@ -713,11 +719,12 @@
     }
   }
 
-  // --- Attention: a word of the target is chosen, and its weights on the words of the source show ---
+  // --- Attention: a word of the target is chosen, and its weights on the words of the source show. Many matrices, of
+  // heads in layers, are chosen in a grid of small heat maps ---
 
   class AttentionView extends Figure {
     build() {
-      this.state = { set: 0, chosen: this.data.chosen };
+      this.state = { set: this.data.set ?? 0, chosen: this.data.chosen };
       const live = make(this, "div", { class: "live" });
       this.addSets(live);
       this.addPair(live);
@@ -747,9 +754,54 @@
       this.sets = [];
       if (this.data.sets.length === 1) return;
       const group = make(parent, "fieldset");
-      make(group, "legend", {}, this.data.chooser);
+      const legend = make(group, "legend", {}, this.data.chooser);
       const names = this.data.sets.map(({ name }) => name);
-      this.sets = this.addRadios(make(group, "div", { class: "choices" }), "set", names, "en");
+      const choices = make(group, "div", { class: this.data.columns ? "heads" : "choices" });
+      this.sets = this.addRadios(choices, "set", names, "en");
+      if (!this.data.columns) return;
+      this.legend = legend;
+      this.makeGrid(choices, this.data.columns);
+    }
+
+    // A row for each layer. What stands at its edges is part of every choice's name, and so is not read out again.
+    makeGrid(grid, columns) {
+      const count = columns.length;
+      const edge = (text) => {
+        const name = document.createElement("span");
+        set(name, { class: "edge", "aria-hidden": "true" });
+        name.textContent = text;
+        return name;
+      };
+      grid.style.setProperty("--columns", count);
+      this.sets.forEach((radio, i) => {
+        const { name, weights } = this.data.sets[i];
+        const label = radio.parentElement;
+        radio.setAttribute("aria-label", name);
+        label.title = name;
+        label.querySelector(".token").replaceChildren(this.thumbnail(weights));
+        if (i % count === 0) label.before(edge(name.split(",")[0]));
+      });
+      grid.prepend(edge("head"), ...columns.map(edge));
+      // The browser's own ↑ and ↓ go to the neighbour in the row, as ← and → do.
+      grid.addEventListener("keydown", (event) => {
+        const rows = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+        if (!rows || event.altKey || event.ctrlKey || event.metaKey) return;
+        event.preventDefault();
+        const place = (this.state.set + rows * count + this.sets.length) % this.sets.length;
+        this.sets[place].focus();
+        this.change({ set: place });
+      });
+    }
+
+    // A path for each step of the map: a rectangle for each of thousands of weights would be slow.
+    thumbnail(weights) {
+      const viewBox = `0 0 ${weights[0].length} ${weights.length}`;
+      const svg = document.createElementNS(SVG, "svg");
+      set(svg, { viewBox, preserveAspectRatio: "none", "aria-hidden": "true" });
+      const cells = Array.from({ length: 12 }, () => "");
+      weights.forEach((row, t) => row.forEach((weight, s) => (cells[this.step(weight)] += `M${s} ${t}h1v1h-1z`)));
+      cells.forEach((d, step) => d && draw(svg, "path", { d, style: `fill: var(--c-seq-${step})` }));
+      return svg;
     }
 
     addPair(parent) {
@@ -814,14 +866,16 @@
       // The chosen word's links lie above the others.
       this.svg.append(this.links[chosen][0].parentElement);
       this.sets.forEach((radio, i) => (radio.checked = i === set));
+      if (this.legend) this.legend.textContent = `${this.data.chooser}: ${this.data.sets[set].name}`;
       this.targets.forEach((radio, i) => (radio.checked = i === chosen));
     }
 
-    // The steps and inks of plotting.sequential_cmap and attention_heatmap.
+    step(weight) {
+      return Math.min(11, Math.floor(12 * weight));
+    }
+
     shade(element, number, weight) {
-      const step = Math.min(11, Math.floor(12 * weight));
-      element.style.background = `var(--c-seq-${step})`;
-      element.style.color = `var(--c-seq-ink-${step < 7 ? "low" : "high"})`;
+      paint(element, this.step(weight));
       number.textContent = weight.toFixed(2);
     }
 
@@ -876,8 +930,146 @@
     }
   }
 
+  // --- A position: dials that turn, lamps that count, and the numbers of the dials' tips ---
+
+  class PositionDials extends Figure {
+    static PACE = 600; // milliseconds for a position while it plays
+    static STILL = matchMedia("(prefers-reduced-motion: reduce)");
+
+    disconnectedCallback() {
+      clearInterval(this.timer);
+    }
+
+    build() {
+      const { wavelengths, names, bits } = this.data;
+      this.position = this.data.chosen;
+      const live = make(this, "div", { class: "live" });
+      live.style.setProperty("--columns", bits);
+      this.addControls(live);
+      const dials = this.addList(live, "dials", "Dials. Below each: positions to a turn, its angle");
+      this.dials = names.map((name) => this.addDial(dials, name));
+      const lamps = this.addList(live, "bits", "In binary, the lowest bit on the left");
+      this.lamps = Array.from({ length: bits }, (_, bit) => this.addLamp(lamps, 2 ** bit));
+      const numbers = this.addList(live, "numbers", "The encoding: sine above, cosine below");
+      this.numbers = wavelengths.map(() => {
+        const item = make(numbers, "li");
+        return ["sine", "cosine"].map((name) => make(item, "span", { title: name }));
+      });
+      this.spoken = make(live, "div", { class: "spoken", role: "status", "aria-live": "polite" });
+      PositionDials.STILL.addEventListener("change", () => this.stop());
+      this.dataset.ready = "";
+      this.show(this.position);
+    }
+
+    addControls(parent) {
+      const row = make(parent, "div", { class: "controls" });
+      const label = make(row, "label");
+      this.words = make(label, "span", { class: "words" });
+      const range = { type: "range", min: 0, max: this.data.length - 1, step: 1, autocomplete: "off" };
+      this.slider = make(label, "input", { ...range, "aria-label": "Position" });
+      this.slider.addEventListener("input", () => this.goTo(Number(this.slider.value)));
+      const button = (attributes, text, act) => {
+        const made = make(row, "button", { type: "button", ...attributes }, text);
+        made.addEventListener("click", act);
+        return made;
+      };
+      button({ "aria-label": "One position back" }, "−1", () => this.goTo(this.position - 1, true));
+      button({ "aria-label": "One position on" }, "+1", () => this.goTo(this.position + 1, true));
+      this.player = button({ class: "play" }, "▶ Play", () => (this.timer ? this.stop() : this.play()));
+    }
+
+    addList(parent, part, name) {
+      make(parent, "p", { class: "name", "aria-hidden": "true" }, name);
+      return make(parent, "ol", { class: part, "aria-label": name });
+    }
+
+    // A hand starts at the top and turns clockwise: its tip is sin to the right and cos up.
+    addDial(list, name) {
+      const item = make(list, "li");
+      const svg = draw(item, "svg", { viewBox: "-20 -20 40 40", "aria-hidden": "true" });
+      draw(svg, "circle", { class: "rim", r: 18 });
+      draw(svg, "path", { class: "tick", d: "M0 -18V-15" });
+      const hand = draw(svg, "g", { class: "hand" });
+      draw(hand, "path", { d: "M0 0V-14" });
+      draw(hand, "circle", { cy: -14, r: 3 });
+      make(item, "span", { class: "quiet" }, name);
+      return { hand, angle: make(item, "span", { class: "angle" }) };
+    }
+
+    addLamp(list, value) {
+      const item = make(list, "li");
+      const lamp = make(item, "span", { class: "lamp" });
+      make(item, "span", { class: "quiet" }, value);
+      return lamp;
+    }
+
+    goTo(position, aloud = false) {
+      this.show(clamp(position, 0, this.data.length - 1));
+      this.stop();
+      // The slider says its value by itself.
+      if (aloud) this.spoken.textContent = this.inWords();
+    }
+
+    play() {
+      this.show(this.position === this.data.length - 1 ? 0 : this.position);
+      this.timer = setInterval(() => {
+        this.show(this.position + 1);
+        if (this.position === this.data.length - 1) this.stop();
+      }, PositionDials.PACE);
+      this.player.textContent = "■ Stop";
+    }
+
+    // While it plays nothing is said; at its end, where it stands.
+    stop() {
+      if (!this.timer) return;
+      clearInterval(this.timer);
+      this.timer = undefined;
+      this.player.textContent = "▶ Play";
+      this.spoken.textContent = this.inWords();
+    }
+
+    binary() {
+      return this.position.toString(2);
+    }
+
+    inWords() {
+      return `position ${this.position}: binary ${this.binary()}`;
+    }
+
+    show(position) {
+      // Hands move to the next position, and jump to others: they would turn many times on their way.
+      this.classList.toggle("near", Math.abs(position - this.position) === 1);
+      this.position = position;
+      this.slider.value = position;
+      this.slider.setAttribute("aria-valuetext", this.inWords());
+      this.words.replaceChildren();
+      make(this.words, "span", {}, "Position ");
+      make(this.words, "b", {}, position);
+      make(this.words, "span", {}, ", in binary ");
+      make(this.words, "b", {}, this.binary());
+      this.lamps.forEach((lamp, bit) => {
+        const lit = (position >> bit) & 1;
+        lamp.className = lit ? "lamp lit" : "lamp";
+        lamp.textContent = lit;
+      });
+      this.data.wavelengths.forEach((wave, i) => this.turn(this.dials[i], this.numbers[i], position / wave));
+    }
+
+    turn({ hand, angle }, numbers, turns) {
+      hand.style.transform = `rotate(${360 * turns}deg)`;
+      angle.textContent = `${Math.round(360 * turns) % 360}°`;
+      [Math.sin, Math.cos].forEach((wave, i) => {
+        // Two digits, a zero without a sign; from −1 to 1 over the whole map.
+        const value = Number(wave(2 * Math.PI * turns).toFixed(2)) + 0;
+        paint(numbers[i], Math.min(11, Math.floor(6 * (value + 1))));
+        numbers[i].textContent = value.toFixed(2).replace("-", "−");
+      });
+    }
+  }
+
   customElements.define("soft-dictionary", SoftDictionary);
   customElements.define("listening-figure", ListeningFigure);
   customElements.define("family-tree", FamilyTree);
   customElements.define("attention-view", AttentionView);
+  customElements.define("position-dials", PositionDials);
 })();

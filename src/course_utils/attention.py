@@ -4,6 +4,8 @@ Shapes: ``...`` any batch dimensions, ``B`` batch, ``H`` heads, ``Q`` queries, `
 ``V`` value width, ``E`` model width. Masks are boolean, True = may attend (:mod:`course_utils.masks`).
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -127,16 +129,21 @@ class MultiHeadAttention(nn.Module):
     Args:
         model_width: E, width of queries, keys, values and output.
         n_heads: H; each head is D = E / H wide.
+        score: what gives ``[..., H, Q, K]`` for queries ``[..., H, Q, D]`` and keys ``[..., H, K, D]``; another than
+            the scaled dot product can tell where they stand (:mod:`course_utils.positional`).
 
     Raises:
         ValueError: if H does not divide E.
     """
 
-    def __init__(self, model_width: int, n_heads: int) -> None:
+    def __init__(
+        self, model_width: int, n_heads: int, *, score: Callable[[Tensor, Tensor], Tensor] = scaled_dot_score
+    ) -> None:
         super().__init__()
         if n_heads < 1 or model_width % n_heads:
             raise ValueError(f"MultiHeadAttention: {n_heads} heads do not divide the model width {model_width}")
         self.n_heads = n_heads
+        self.score = score
         self.query_map = nn.Linear(model_width, model_width, bias=False)
         self.key_map = nn.Linear(model_width, model_width, bias=False)
         self.value_map = nn.Linear(model_width, model_width, bias=False)
@@ -157,18 +164,46 @@ class MultiHeadAttention(nn.Module):
         Raises:
             ValueError: if widths or lengths do not fit, or the mask is not boolean or does not broadcast.
         """
-        for argument, tensor in {"query": query, "key": key, "value": value}.items():
-            _require.matrices("MultiHeadAttention", **{argument: tensor})
+        return self.look(query, *self.keys_and_values(key, value), mask)
+
+    def keys_and_values(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """What each head looks at, ``[..., H, K, D]`` twice: all of the past that a cache has to keep.
+
+        Args:
+            key: ``[..., K, E]``.
+            value: ``[..., K, E]``.
+
+        Raises:
+            ValueError: if a width does not fit.
+        """
+        self._require_width(key=key, value=value)
+        return self._split(self.key_map(key)), self._split(self.value_map(value))
+
+    def look(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Attend to what :meth:`keys_and_values` gave: ``(output, weights)`` as from :meth:`forward`.
+
+        Args:
+            query: ``[..., Q, E]``.
+            key: ``[..., H, K, D]``.
+            value: ``[..., H, K, D]``.
+            mask: boolean, broadcastable to ``[..., H, Q, K]``.
+
+        Raises:
+            ValueError: if widths or lengths do not fit, or the mask is not boolean or does not broadcast.
+        """
+        self._require_width(query=query)
+        _require.one_value_per_key("MultiHeadAttention", value, key.shape[-2])
+        heads, weights = attend(self.score(self._split(self.query_map(query)), key), value, mask)
+        return self.output_map(heads.transpose(-3, -2).flatten(-2)), weights
+
+    def _require_width(self, **tensors: Tensor) -> None:
+        _require.matrices("MultiHeadAttention", **tensors)
+        for argument, tensor in tensors.items():
             if tensor.shape[-1] != self.query_map.in_features:
                 raise ValueError(
                     f"MultiHeadAttention: {argument} width {tensor.shape[-1]} differs from model width "
                     f"{self.query_map.in_features}"
                 )
-        query = self._split(self.query_map(query))
-        key = self._split(self.key_map(key))
-        value = self._split(self.value_map(value))
-        heads, weights = scaled_dot_product_attention(query, key, value, mask)
-        return self.output_map(heads.transpose(-3, -2).flatten(-2)), weights
 
     def _split(self, x: Tensor) -> Tensor:
         """``[..., T, E]`` → ``[..., H, T, D]``."""

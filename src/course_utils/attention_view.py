@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from course_utils.interactive import Html, figure, themed_svg
-from course_utils.plotting import _as_array, attention_heatmap, course_style
+from course_utils.plotting import as_array, attention_heatmap, course_style
 
 __all__ = ["attention_view"]
 
@@ -91,7 +91,7 @@ def _matrices(weights: Any, shape: tuple[int, int]) -> dict[str, np.ndarray]:
 
 def _matrix(name: str, weights: Any, shape: tuple[int, int]) -> np.ndarray:
     """Return weights as an array with six digits after the point, the same on every machine."""
-    array = _as_array(weights, "attention_view")
+    array = as_array(weights, "attention_view")
     if array.shape != shape:
         raise ValueError(
             f"attention_view: {name}: expected shape {shape}, a row for each target token and a column for each "

@@ -9,7 +9,9 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from course_utils.records import Record
 
 
 class ClaimError(AssertionError):
@@ -61,7 +63,7 @@ class Claim:
             "Expected": self.interval,
             "Measured": self.spread,
             "Source": self.source,
-            "Then": self.follows,
+            "Then": None if self.verdict.startswith(("not", "partly")) else self.follows,
         }
         items = "".join(f"<dt>{k}</dt><dd>{html.escape(v)}</dd>" for k, v in rows.items() if v)
         return (
@@ -125,6 +127,28 @@ def claim(
     if kind == "theorem" and record.verdict != "holds":
         raise ClaimError(f"claim {name} does not hold: measured {values}, expected within {within}")
     return record
+
+
+def recorded(record: Record, names: str, statement: str, **more: Any) -> Claim:
+    """A claim on the runs of a record, with the interval that was written down before them.
+
+    Args:
+        record: what was run.
+        names: of the claim in the record's ``expected``; or of several, with spaces between, that share an interval.
+        statement: what is claimed, without a full stop: how many seeds there were is added.
+        more: source, reported and follows, as for :func:`claim`.
+
+    Raises:
+        ValueError: the claims named have different intervals.
+    """
+    each = names.split()
+    intervals = {record.expected[name] for name in each}
+    if len(intervals) > 1:
+        raise ValueError(f"recorded: names: expected claims that share an interval, got {sorted(intervals)}")
+    values = [run["claims"][name] for name in each for run in record.runs]
+    seeds = f"{len(record.seeds)} seeds" if len(each) == 1 else f"{len(each)} networks, {len(record.seeds)} seeds each"
+    name = f"{record.name}-{each[0]}".replace("_", "-")
+    return claim(name, f"{statement} ({seeds}).", values, within=intervals.pop(), **more)
 
 
 def glue(name: str, value: object) -> None:

@@ -132,6 +132,7 @@ def attention_heatmap(
     *,
     ax: Axes | None = None,
     annotate: bool = True,
+    at_least: float = 0.0,
 ) -> Axes:
     """Draw attention weights as a table of cells: a row per query from the top, a column per key.
 
@@ -141,6 +142,7 @@ def attention_heatmap(
         keys: K labels, for the columns.
         ax: axes to draw on; a new figure of fitting size without it.
         annotate: write each weight, to two digits, in its cell; a colour bar stands beside the cells without it.
+        at_least: the smallest weight that is written.
 
     Returns:
         The axes.
@@ -148,7 +150,7 @@ def attention_heatmap(
     Raises:
         ValueError: the shape does not fit the labels, or a value is not a finite number between 0 and 1.
     """
-    array = _as_array(weights, "attention_heatmap")
+    array = as_array(weights, "attention_heatmap")
     if array.shape != (len(queries), len(keys)):
         raise ValueError(
             f"attention_heatmap: weights has shape {array.shape}, "
@@ -160,7 +162,7 @@ def attention_heatmap(
     mesh = ax.pcolormesh(array, cmap=sequential_cmap(), vmin=0, vmax=1, edgecolors="none")
     _label_cells(ax, queries, keys)
     if annotate:
-        _annotate_cells(ax, array)
+        _annotate_cells(ax, array, at_least)
     else:
         bar = ax.figure.colorbar(mesh, ax=ax, label="weight", ticks=[0, 0.5, 1])
         bar.outline.set_visible(False)
@@ -181,7 +183,7 @@ def weight_bars(weights: Any, labels: Sequence[str], *, ax: Axes | None = None) 
     Raises:
         ValueError: the shape does not fit the labels, or a value is not a finite number between 0 and 1.
     """
-    array = _as_array(weights, "weight_bars")
+    array = as_array(weights, "weight_bars")
     if array.shape != (len(labels),):
         raise ValueError(f"weight_bars: weights has shape {array.shape}, but there are {len(labels)} labels")
     _require_weights(array, "weight_bars")
@@ -202,7 +204,7 @@ def weight_bars(weights: Any, labels: Sequence[str], *, ax: Axes | None = None) 
     return ax
 
 
-def _as_array(values: Any, function: str) -> np.ndarray:
+def as_array(values: Any, function: str) -> np.ndarray:
     """Return the values as a float64 array; a tensor is taken off its graph and its device."""
     if hasattr(values, "detach"):
         values = values.detach().cpu().double()
@@ -242,8 +244,10 @@ def _label_cells(ax: Axes, queries: Sequence[str], keys: Sequence[str]) -> None:
         spine.set_visible(False)
 
 
-def _annotate_cells(ax: Axes, array: np.ndarray) -> None:
-    """Write each weight in its cell, in the ink that is readable on its step of the map in both themes."""
+def _annotate_cells(ax: Axes, array: np.ndarray, at_least: float) -> None:
+    """Write each such weight in its cell, in the ink that is readable on its step of the map in both themes."""
     for (row, column), value in np.ndenumerate(array):
+        if value < at_least:
+            continue
         ink = "seq-ink-low" if value * 12 < INK_SWITCH else "seq-ink-high"
         ax.text(column + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center", color=PALETTE[ink], size="small")

@@ -11,7 +11,7 @@ attend.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -254,31 +254,3 @@ class SelfAttentionReader(nn.Module):
             x = x + found
             weights.append(looked)
         return self.readout(x), weights
-
-
-def fit(
-    model: nn.Module, loss: Callable[[torch.Generator], Tensor], *, steps: int, learning_rate: float, seed: int
-) -> list[float]:
-    """Change a model's parameters by Adam, with a learning rate that falls to zero in a line.
-
-    Args:
-        model: whose parameters are changed.
-        loss: draws a batch with the generator that it is given, and returns the model's loss on it.
-        steps: how many batches.
-        learning_rate: of the first step.
-        seed: of the batches.
-
-    Returns:
-        The loss before each step.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    losses = []
-    for step in range(steps):
-        optimiser.param_groups[0]["lr"] = learning_rate * (1 - step / steps)
-        value = loss(generator)
-        optimiser.zero_grad()
-        value.backward()
-        optimiser.step()
-        losses.append(value.item())
-    return losses

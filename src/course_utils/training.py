@@ -12,15 +12,18 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
 
 from course_utils.data import EOS, PAD, Batch, Corpus, Pair, batches, collate, pad
+
+Schedule = Literal["linear", "constant", "inverse-root"]
 
 
 @dataclass(frozen=True)
@@ -31,21 +34,26 @@ class TrainingConfig:
         steps: how many batches to learn from, at most.
         batch_size: B.
         learning_rate: of Adam, at its highest.
-        schedule: what follows the warm-up: ``linear`` falls to zero at the last step, ``constant`` stays.
+        schedule: what follows the warm-up: ``linear`` falls to zero at the last step, ``constant`` stays,
+            ``inverse-root`` falls as 1 / √step, as in Vaswani et al. (2017), Equation 3.
         warmup: the share of the steps in which the learning rate rises from zero in a line.
         clip: the gradient is shortened to this norm where it is longer.
+        betas: of Adam: how much of its two running means it keeps.
+        label_smoothing: the share of the right token's probability that is spread over all tokens.
         teacher_forcing: how often the decoder is given the target's last token, else its own.
-        seed: of the order of the batches and of the coins of teacher forcing.
-        check_every: steps between two looks at the validation pairs, if there are any.
+        seed: of the order of the batches, of dropout, and of the coins of teacher forcing.
+        check_every: steps between two looks at the validation pairs, and between two checkpoints, if there are any.
         patience: looks without a better loss after which training stops, and the best parameters are put back.
     """
 
     steps: int = 600
     batch_size: int = 64
     learning_rate: float = 4e-3
-    schedule: Literal["linear", "constant"] = "linear"
+    schedule: Schedule = "linear"
     warmup: float = 0.1
     clip: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    label_smoothing: float = 0.0
     teacher_forcing: float = 1.0
     seed: int = 0
     check_every: int = 50
@@ -55,11 +63,12 @@ class TrainingConfig:
         for name in ("steps", "batch_size", "learning_rate", "clip", "check_every", "patience"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"TrainingConfig: {name}: expected more than 0, got {getattr(self, name)}")
-        for name in ("warmup", "teacher_forcing"):
+        for name in ("warmup", "label_smoothing", "teacher_forcing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"TrainingConfig: {name}: expected a share in [0, 1], got {getattr(self, name)}")
-        if self.schedule not in ("linear", "constant"):
-            raise ValueError(f"TrainingConfig: schedule: expected 'linear' or 'constant', got {self.schedule!r}")
+        if self.schedule not in get_args(Schedule):
+            expected = " or ".join(map(repr, get_args(Schedule)))
+            raise ValueError(f"TrainingConfig: schedule: expected {expected}, got {self.schedule!r}")
 
 
 @dataclass(frozen=True)
@@ -93,12 +102,26 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Within this block a model computes as it is used, without dropout and without gradients."""
+    was = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was)
+
+
+def cross_entropy(logits: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Mean of −ln p(token) over all tokens of a batch that are not padding.
 
     Args:
         logits: ``[B, T, N]``, before the softmax.
         target: ``[B, T]``, token numbers; PAD is left out of the mean.
+        label_smoothing: ε: the truth is 1 − ε on the target's token and ε / N more on each of the N, as in Szegedy et
+            al. (2016), Section 7.
 
     Returns:
         A number, in nats.
@@ -111,7 +134,9 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
         raise ValueError(f"cross_entropy: expected {expected}, got {list(logits.shape)}")
     if not (target != PAD).any():
         raise ValueError("cross_entropy: target: expected at least one token, got padding only")
-    return nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=PAD)
+    return nn.functional.cross_entropy(
+        logits.flatten(0, 1), target.flatten(), ignore_index=PAD, label_smoothing=label_smoothing
+    )
 
 
 def learning_rate_at(step: int, config: TrainingConfig) -> float:
@@ -121,7 +146,72 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
         return config.learning_rate * (step + 1) / (warm + 1)
     if config.schedule == "constant":
         return config.learning_rate
+    if config.schedule == "inverse-root":
+        return config.learning_rate * math.sqrt((warm + 1) / (step + 1))
     return config.learning_rate * (config.steps - step) / (config.steps - warm)
+
+
+class Stateful(Protocol):
+    """What can say where it is, and go on from there."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, in tensors and plain values."""
+
+    def load_state_dict(self, state: Any, /) -> Any:
+        """Go back to such a state."""
+
+
+def fit(
+    model: nn.Module,
+    loss: Callable[[torch.Generator], Tensor],
+    config: TrainingConfig,
+    *,
+    enough: Callable[[int], bool] | None = None,
+    also: Mapping[str, Stateful] | None = None,
+    checkpoint: Path | None = None,
+    progress: bool = False,
+) -> History:
+    """Change a model's parameters by Adam until they make a loss small.
+
+    Torch's global random numbers, which dropout uses, start from the seed and are afterwards as they were before.
+
+    Args:
+        model: whose parameters are changed.
+        loss: draws a batch with the generator that it is given, and returns the model's mean loss on it.
+        config: see there; of the fields, ``batch_size``, ``label_smoothing`` and ``teacher_forcing`` are the loss' own
+            matter.
+        enough: asked every ``check_every`` steps, with how many were made, whether to stop.
+        also: by name, what else changes from step to step and belongs into a checkpoint.
+        checkpoint: a file that is written every ``check_every`` steps, and from which training goes on if it is there:
+            the result is that of a training that was never interrupted.
+        progress: whether to show a bar.
+
+    Returns:
+        What happened, step by step.
+
+    Raises:
+        FloatingPointError: the loss is not finite; the parameters are those before that step.
+        ValueError: the checkpoint is of a training with another configuration.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=config.betas)
+    saved = {"model": model, "optimiser": optimiser, **(also or {})}
+    rows: list[tuple[float, float, float]] = []
+    ended = False
+    with seeded(config.seed):
+        if checkpoint is not None and checkpoint.is_file():
+            rows, ended = _resume(checkpoint, config, saved, generator)
+        for step in _shown(range(len(rows), 0 if ended else config.steps), progress):
+            optimiser.param_groups[0]["lr"] = learning_rate_at(step, config)
+            rows.append(_step(model, loss, optimiser, generator, step, config.clip))
+            if (step + 1) % config.check_every == 0:
+                ended = enough is not None and enough(step + 1)
+                if checkpoint is not None:
+                    _save(checkpoint, config, saved, generator, rows, ended)
+            if ended:
+                break
+    losses, norms, rates = zip(*rows, strict=True)
+    return History(losses, norms, rates)
 
 
 def train(
@@ -130,17 +220,17 @@ def train(
     config: TrainingConfig,
     *,
     validation: Sequence[Pair] = (),
+    checkpoint: Path | None = None,
     progress: bool = False,
 ) -> History:
-    """Change a model's parameters by Adam until it gives the corpus' targets for its sources.
-
-    Torch's global random numbers are neither used nor changed.
+    """Change a model's parameters by :func:`fit` until it gives the corpus' targets for its sources.
 
     Args:
         model: see the top of this module.
         corpus: of which ``train`` is learned from, again and again in new order.
         config: see there.
         validation: pairs to look at from time to time, to stop early; none of ``corpus.train``, nor those of the test.
+        checkpoint: see :func:`fit`.
         progress: whether to show a bar.
 
     Returns:
@@ -148,29 +238,21 @@ def train(
 
     Raises:
         FloatingPointError: the loss is not finite; the parameters are those before that step.
+        ValueError: the checkpoint is of a training with another configuration.
     """
-    generator = torch.Generator().manual_seed(config.seed)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-    endless = itertools.chain.from_iterable(batches(corpus, config.batch_size, generator) for _ in itertools.count())
-    steps: list[tuple[float, float, float]] = []
-    watch = _Watch(model, corpus, validation, config.patience)
-    for step, batch in enumerate(_shown(itertools.islice(endless, config.steps), config.steps, progress)):
-        rate = optimiser.param_groups[0]["lr"] = learning_rate_at(step, config)
-        loss = cross_entropy(_logits(model, batch, config.teacher_forcing, generator), batch.target)
-        if not loss.isfinite():
-            raise FloatingPointError(f"train: the loss is {loss.item()} at step {step}: try a lower learning rate")
-        optimiser.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-        optimiser.step()
-        steps.append((loss.item(), norm.item(), rate))
-        if validation and (step + 1) % config.check_every == 0 and watch.enough(step + 1):
-            break
-    losses, norms, rates = zip(*steps, strict=True)
-    return History(losses, norms, rates, tuple(watch.looks), watch.stopped)
+    stream, watch = _Stream(corpus, config.batch_size), _Watch(model, corpus, validation, config.patience)
+
+    def loss(generator: torch.Generator) -> Tensor:
+        batch = stream.next(generator)
+        logits = _logits(model, batch, config.teacher_forcing, generator)
+        return cross_entropy(logits, batch.target, config.label_smoothing)
+
+    also: dict[str, Stateful] = {"stream": stream, "watch": watch}
+    enough = watch.enough if validation else None
+    history = fit(model, loss, config, enough=enough, also=also, checkpoint=checkpoint, progress=progress)
+    return replace(history, validation=tuple(watch.looks), stopped_early=watch.stopped)
 
 
-@torch.no_grad()
 def validation_loss(model: nn.Module, pairs: Sequence[Pair], corpus: Corpus, *, batch_size: int = 256) -> float:
     """Cross-entropy of a token in these pairs, in nats, all tokens before it given.
 
@@ -186,16 +268,17 @@ def validation_loss(model: nn.Module, pairs: Sequence[Pair], corpus: Corpus, *, 
     if not pairs:
         raise ValueError("validation_loss: pairs: expected at least one, got none")
     total, tokens = 0.0, 0
-    for start in range(0, len(pairs), batch_size):
-        batch = collate(pairs[start : start + batch_size], corpus)
-        here = int(batch.target_mask.sum())
-        total += cross_entropy(_logits(model, batch), batch.target).item() * here
-        tokens += here
+    with evaluating(model):
+        for start in range(0, len(pairs), batch_size):
+            batch = collate(pairs[start : start + batch_size], corpus)
+            here = int(batch.target_mask.sum())
+            total += cross_entropy(_logits(model, batch), batch.target).item() * here
+            tokens += here
     return total / tokens
 
 
 def translate(
-    model: Any, sources: Sequence[Sequence[str]], corpus: Corpus, *, max_length: int = 100, batch_size: int = 256
+    model: nn.Module, sources: Sequence[Sequence[str]], corpus: Corpus, *, max_length: int = 100, batch_size: int = 256
 ) -> list[list[str]]:
     """Decode greedily what a model makes of some sentences.
 
@@ -243,8 +326,18 @@ class Evaluation:
     overall: Scores
     by_size: dict[int, Scores]
 
+    def columns(self) -> dict[str, list[float]]:
+        """The scores by size as a record keeps them: a list a column, rounded, smallest size first."""
+        scores = self.by_size.values()
+        return {
+            "sizes": list(self.by_size),
+            "exact_match": [round(each.exact_match, 4) for each in scores],
+            "token_accuracy": [round(each.token_accuracy, 4) for each in scores],
+            "bleu": [round(each.bleu, 2) for each in scores],
+        }
 
-def evaluate(model: Any, pairs: Sequence[Pair], corpus: Corpus, *, max_length: int = 100) -> Evaluation:
+
+def evaluate(model: nn.Module, pairs: Sequence[Pair], corpus: Corpus, *, max_length: int = 100) -> Evaluation:
     """Translate greedily, and compare with the references.
 
     Args:
@@ -310,6 +403,84 @@ def linear_probe(
 # --- Below ------------------------------------------------------------------------------------------------------
 
 
+def _step(
+    model: nn.Module,
+    loss: Callable[[torch.Generator], Tensor],
+    optimiser: torch.optim.Optimizer,
+    generator: torch.Generator,
+    step: int,
+    clip: float,
+) -> tuple[float, float, float]:
+    """Make one step; its loss, the norm of its gradient and its learning rate."""
+    value = loss(generator)
+    if not value.isfinite():
+        raise FloatingPointError(f"fit: the loss is {value.item()} at step {step}: try a lower learning rate")
+    optimiser.zero_grad()
+    value.backward()
+    norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
+    optimiser.step()
+    return value.item(), norm.item(), optimiser.param_groups[0]["lr"]
+
+
+def _save(
+    path: Path,
+    config: TrainingConfig,
+    saved: Mapping[str, Stateful],
+    generator: torch.Generator,
+    rows: list[tuple[float, float, float]],
+    ended: bool,
+) -> None:
+    """Write a checkpoint, whole or not at all."""
+    states = {name: part.state_dict() for name, part in saved.items()}
+    chance = {"generator": generator.get_state(), "global": torch.get_rng_state()}
+    draft = path.with_name(path.name + ".part")
+    torch.save({"config": asdict(config), "states": states, "chance": chance, "rows": rows, "ended": ended}, draft)
+    draft.replace(path)
+
+
+def _resume(
+    path: Path, config: TrainingConfig, saved: Mapping[str, Stateful], generator: torch.Generator
+) -> tuple[list[tuple[float, float, float]], bool]:
+    """Put everything back to where a checkpoint was made; the steps so far, and whether they were enough."""
+    kept = torch.load(path, weights_only=True)
+    for name, value in asdict(config).items():
+        if kept["config"].get(name) != value:
+            was = kept["config"].get(name)
+            raise ValueError(f"fit: checkpoint {path} was made with {name} = {was}, not {value}: name another file")
+    for name, part in saved.items():
+        part.load_state_dict(kept["states"][name])
+    generator.set_state(kept["chance"]["generator"])
+    torch.set_rng_state(kept["chance"]["global"])
+    return kept["rows"], kept["ended"]
+
+
+class _Stream:
+    """The batches of a corpus, again and again in new order."""
+
+    def __init__(self, corpus: Corpus, batch_size: int) -> None:
+        self.corpus, self.batch_size = corpus, batch_size
+        self.left: list[Batch] = []  # of this round, the next one last
+        self.began = torch.empty(0)  # the generator's state when this round was drawn
+
+    def next(self, generator: torch.Generator) -> Batch:
+        if not self.left:
+            self.began = generator.get_state()
+            self.left = self._round(generator)
+        return self.left.pop()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"began": self.began, "left": len(self.left)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.began = state["began"]
+        again = torch.Generator()
+        again.set_state(self.began)
+        self.left = self._round(again)[: state["left"]]
+
+    def _round(self, generator: torch.Generator) -> list[Batch]:
+        return list(batches(self.corpus, self.batch_size, generator))[::-1]
+
+
 class _Watch:
     """Looks at the validation pairs, keeps the best parameters, and says when to stop."""
 
@@ -331,13 +502,19 @@ class _Watch:
             self.stopped = True
         return self.stopped
 
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("looks", "best", "since", "stopped", "parameters")}
 
-def _shown(items: Iterable[Batch], total: int, progress: bool) -> Iterable[Batch]:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+
+def _shown(steps: range, progress: bool) -> Iterable[int]:
     if not progress:
-        return items
+        return steps
     from rich.progress import track
 
-    return track(items, description="training", total=total)
+    return track(steps, description="training")
 
 
 def _logits(
@@ -349,13 +526,14 @@ def _logits(
 
 
 def _written(
-    model: Any, sources: Sequence[Sequence[str]], corpus: Corpus, max_length: int, batch_size: int = 256
+    model: nn.Module, sources: Sequence[Sequence[str]], corpus: Corpus, max_length: int, batch_size: int = 256
 ) -> list[list[int]]:
     """Token numbers of each translation, filled up with PAD."""
     written: list[list[int]] = []
-    for start in range(0, len(sources), batch_size):
-        source, mask = pad([corpus.source.encode(tokens) for tokens in sources[start : start + batch_size]])
-        written += model.greedy_decode(source, mask, max_length).tolist()
+    with evaluating(model):
+        for start in range(0, len(sources), batch_size):
+            source, mask = pad([corpus.source.encode(tokens) for tokens in sources[start : start + batch_size]])
+            written += model.greedy_decode(source, mask, max_length).tolist()
     return written
 
 
