@@ -15,14 +15,16 @@ CELLAR, TOP = -1, 9  # all may import from the cellar; the top may import all
 # Modules of the side floor take arrays and callables: they import no model code, and only the top imports them.
 FLOORS: dict[str, int | None] = {
     **dict.fromkeys(("_require", "_quick", "_errors"), CELLAR),
-    **dict.fromkeys(("scores", "masks", "positional", "data", "alignment"), 0),
+    **dict.fromkeys(("scores", "masks", "data", "text", "alignment"), 0),
     **dict.fromkeys(("sound", "saliency"), 0),
-    **dict.fromkeys(("attention", "flash"), 1),
-    **dict.fromkeys(("seq2seq", "transformer", "pronouns"), 2),
-    "decoders": 3,
-    "wirings": 4,
+    **dict.fromkeys(("attention", "positional", "flash"), 1),
+    **dict.fromkeys(("seq2seq", "blocks", "pronouns"), 2),
+    **dict.fromkeys(("decoders", "transformer", "language_model"), 3),
+    **dict.fromkeys(("wirings", "decoding", "induction"), 4),
     "training": 5,
-    **dict.fromkeys(("plotting", "interactive", "listening", "family_tree", "attention_view"), None),
+    **dict.fromkeys(
+        ("plotting", "interactive", "listening", "family_tree", "attention_view", "dials", "head_view"), None
+    ),
     **dict.fromkeys(("benchmark", "costs", "checks", "claims", "records"), None),
     **dict.fromkeys(("notebooks", "form", "release", "selfcheck", "grading", "cli"), TOP),
 }
