@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 os.environ["MPLBACKEND"] = "Agg"  # before matplotlib is imported, here and in every kernel
 os.environ["OMP_NUM_THREADS"] = "1"  # small tensors: a second thread makes the sweeps three times slower
 
+CHROMIUM = [
+    *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"],
+    *["--disable-background-networking", "--disable-component-update", "--mute-audio"],
+]
 KILLS = pytest.StashKey[list[tuple[str, str, dict[str, float], str]]]()
 
 
@@ -18,6 +25,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[KILLS] = []
+
+
+# Not for the whole session: while Playwright runs, no other test could start an event loop.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, for the tests of a module."""
+    chromium = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+    if chromium is None:
+        pytest.fail("no browser for this test: install the package chromium", pytrace=False)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

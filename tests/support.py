@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,14 @@ def submission(made: release.Released, cells: dict[str, str]) -> NotebookNode:
 def graded(made: release.Released, cells: dict[str, str]) -> NotebookNode:
     """What a grader runs: the same answers with the hidden tests in."""
     return fill(reads(made.instructor), cells)
+
+
+def of_problems(nb: NotebookNode, solutions: Collection[str]) -> NotebookNode:
+    """The notebook with no problems but those of some solution cells; what belongs to no problem stays."""
+    problem = {id(cell): notebooks.course_of(cell).get("problem") for cell in nb.cells}
+    theirs = {problem[id(cell)] for cell in nb.cells if notebooks.grade_id(cell) in solutions}
+    nb.cells = [cell for cell in nb.cells if problem[id(cell)] in (None, *theirs)]
+    return nb
 
 
 def points(made: release.Released) -> dict[str, float]:

@@ -11,11 +11,22 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
-from support import ROOT, Answer, graded, load_answers, nbgrader, points, reads, run_in_process, stub, submission
+from support import (
+    ROOT,
+    Answer,
+    graded,
+    load_answers,
+    nbgrader,
+    of_problems,
+    points,
+    reads,
+    run_in_process,
+    stub,
+    submission,
+)
 
 from course_utils import release
 from course_utils.grading.forbidden import forbidden_by_problem
-from course_utils.notebooks import course_of
 
 NAMES = release.assignments(ROOT)
 ANSWERS = [(name, answer) for name in NAMES for answer in load_answers(name)]
@@ -31,17 +42,9 @@ def lost_cells(name: str, cells: dict[str, str], seed: int | None = None, *, onl
     """The graded cells that a set of answers loses; on request only those of the problems that it answers."""
     nb = graded(built(name), cells)
     if only_changed:
-        nb.cells = [cell for cell in nb.cells if belongs(cell, touched(name, cells))]
+        nb = of_problems(nb, cells)
     verdicts = run_in_process(nb, seed)
     return {cell for cell, stopped in verdicts.items() if stopped is not None}
-
-
-def touched(name: str, cells: dict[str, str]) -> set[str]:
-    return {problem.name for problem in built(name).problems if set(problem.solutions) & set(cells)}
-
-
-def belongs(cell: nbformat.NotebookNode, problems: set[str]) -> bool:
-    return course_of(cell).get("problem") in {None, *problems}
 
 
 @pytest.mark.parametrize("name", NAMES)

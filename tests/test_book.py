@@ -3,19 +3,13 @@
 import functools
 import http.server
 import re
-import shutil
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 
 HTML = Path(__file__).parents[1] / "_build" / "html"
-FLAGS = [
-    *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"],
-    *["--disable-background-networking", "--disable-component-update"],
-]
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 THEMES = {"light": "rgb(29, 36, 51)", "dark": "rgb(227, 230, 235)"}  # and the ink of each
 # Asked of every page, at once: a round trip to the browser costs more than the questions.
@@ -44,18 +38,6 @@ def pages():
     if "index.html" not in found:
         pytest.fail("there is no book in _build/html: run `make book`", pytrace=False)
     return found
-
-
-# Not for the whole session: while Playwright runs, no other test could start an event loop.
-@pytest.fixture(scope="module")
-def browser(pages):
-    chromium = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
-    if chromium is None:
-        pytest.fail("no browser for the book's tests: install the package chromium", pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):

@@ -4,12 +4,10 @@ import copy
 import html
 import json
 import re
-import shutil
 
 import pytest
-from playwright.sync_api import sync_playwright
 from support import ROOT
-from test_book import FLAGS, PHONE, WIDE, open_page
+from test_book import PHONE, WIDE, open_page
 
 from course_utils.family_tree import family_tree_figure, load_tree
 
@@ -169,17 +167,6 @@ def address(tmp_path_factory):
         encoding="utf-8",
     )
     return page.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
-    if chromium is None:
-        pytest.fail("no browser for the test of the family tree: install the package chromium", pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -6,14 +6,12 @@ What follows a choice, links and rows and numbers, is that of the attention view
 import functools
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import sync_playwright
 from support import ROOT
-from test_book import FLAGS, PHONE, WIDE, open_page
+from test_book import PHONE, WIDE, open_page
 from test_plotting import contrast
 
 from course_utils.attention_view import attention_view
@@ -148,17 +146,6 @@ class TestMarkup:
 
 
 # --- In a browser, on a page of its own from the file system ---
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
-    if chromium is None:
-        pytest.fail("no browser for the test of the head view: install the package chromium", pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

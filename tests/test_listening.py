@@ -4,19 +4,16 @@ import base64
 import io
 import json
 import re
-import shutil
 import wave
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 from support import ROOT
 
 from course_utils.listening import listening_figure, sound_players, wav
 
 RATE = 8000
 VOICES = ["low voice", "high voice"]
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--mute-audio"]
 
 
 def make_parts(seed=0):
@@ -154,17 +151,6 @@ class TestFigure:
 
 
 # --- in a browser, on a page of its own from the file system ---
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
-    if chromium is None:
-        pytest.fail("no browser for the figure's tests: install the package chromium", pytrace=False)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from support import (
     Answer,
     graded,
     load_answers,
+    of_problems,
     points,
     reads,
     run_in_process,
@@ -43,10 +44,10 @@ def built() -> dict[str, release.Released]:
     return {name: release.build(ROOT, name) for name in NAMES}
 
 
-def lost(warm: Warm, made: release.Released, handed_in: NotebookNode) -> set[str]:
+def lost(warm: Warm, source: NotebookNode, handed_in: NotebookNode) -> set[str]:
     connection, pid = warm.fork()
     with connection:
-        verdicts = judge(reads(made.instructor), handed_in, Student(connection))
+        verdicts = judge(source, handed_in, Student(connection))
     warm.end(pid)
     return {verdict.grade_id for verdict in verdicts if not verdict.passed}
 
@@ -57,12 +58,21 @@ def test_every_answer_gets_the_verdicts_that_it_gets_in_a_kernel(warm, built, na
     if answer.enforced_by:  # what it loses by its behaviour alone is the kernel's to say
         verdicts = run_in_process(graded(built[name], answer.cells))
         expected = {cell for cell, stopped in verdicts.items() if stopped is not None}
-    assert lost(warm, built[name], submission(built[name], answer.cells)) == expected
+    # An answer is judged on the problems that it answers: all others have the reference, which its own test judges.
+    source = of_problems(reads(built[name].instructor), answer.cells)
+    handed_in = of_problems(submission(built[name], answer.cells), answer.cells)
+    assert lost(warm, source, handed_in) == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_reference_loses_nothing(warm, built, name: str) -> None:
+    assert lost(warm, reads(built[name].instructor), submission(built[name], {})) == set()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_stub_loses_everything(warm, built, name: str) -> None:
-    assert lost(warm, built[name], submission(built[name], stub(built[name]))) == set(points(built[name]))
+    handed_in = submission(built[name], stub(built[name]))
+    assert lost(warm, reads(built[name].instructor), handed_in) == set(points(built[name]))
 
 
 # --- what became of the cells, on an assignment of two small problems ---
@@ -120,8 +130,8 @@ def test_tampering_with_graded_cells_changes_no_verdict(
     right, wrong = submission(small, {}), submission(small, {"mean": "def mean(numbers):\n    return 0.0"})
     tamper(right)
     tamper(wrong)
-    assert lost(warm, small, right) == set()
-    assert lost(warm, small, wrong) == {"mean-visible", "mean-hidden"}
+    assert lost(warm, reads(small.instructor), right) == set()
+    assert lost(warm, reads(small.instructor), wrong) == {"mean-visible", "mean-hidden"}
 
 
 @pytest.mark.parametrize(
@@ -144,7 +154,7 @@ def test_tampering_with_graded_cells_changes_no_verdict(
 )
 def test_nothing_that_the_students_process_does_is_a_verdict(warm: Warm, small: release.Released, cell: str) -> None:
     handed_in = submission(small, {"mean": f"def mean(numbers):\n    return -1.0\n{cell}"})
-    assert {"mean-hidden"} <= lost(warm, small, handed_in)
+    assert {"mean-hidden"} <= lost(warm, reads(small.instructor), handed_in)
 
 
 @pytest.mark.parametrize("claim", [{"locked": True}, {"grade": True, "points": 100}, {"locked": True, "grade": True}])
@@ -156,7 +166,7 @@ def test_a_cell_of_the_students_is_never_run_on_this_side(
     for place in (0, len(handed_in.cells)):
         cell = new_code_cell(source, metadata={"nbgrader": {"grade_id": f"mine-{place}", **claim}})
         handed_in.cells.insert(place, cell)
-    assert lost(warm, small, handed_in) == set()
+    assert lost(warm, reads(small.instructor), handed_in) == set()
     assert len(trace.read_text().split()) == 2
     assert str(os.getpid()) not in trace.read_text().split()
 
@@ -172,11 +182,11 @@ def test_the_words_of_a_verdict_can_be_printed_anywhere(warm: Warm, small: relea
 
 def test_a_process_that_is_gone_costs_the_problems_that_need_it(warm: Warm, small: release.Released) -> None:
     handed_in = submission(small, {"spread": "import os\nos._exit(1)"})
-    assert lost(warm, small, handed_in) == {"spread-visible", "spread-hidden"}
+    assert lost(warm, reads(small.instructor), handed_in) == {"spread-visible", "spread-hidden"}
 
 
 def test_each_problem_is_judged_by_what_stood_when_its_cell_was_reached(warm: Warm, small: release.Released) -> None:
     handed_in = submission(
         small, {"spread": "def spread(numbers):\n    return max(numbers) - min(numbers)\nmean = None"}
     )
-    assert lost(warm, small, handed_in) == set()
+    assert lost(warm, reads(small.instructor), handed_in) == set()
