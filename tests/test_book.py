@@ -72,7 +72,12 @@ def open_page(browser, theme="light", **options):
     troubles = []
     page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("requestfailed", lambda request: troubles.append(f"failed: {request.url}"))
+
+    def failed(request):
+        if request.failure != "net::ERR_ABORTED":  # that is one which the next page has cut off
+            troubles.append(f"failed: {request.url} ({request.failure})")
+
+    page.on("requestfailed", failed)
     return page, troubles
 
 
