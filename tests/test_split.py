@@ -56,7 +56,7 @@ def lost(warm: Warm, source: NotebookNode, handed_in: NotebookNode) -> set[str]:
 def test_every_answer_gets_the_verdicts_that_it_gets_in_a_kernel(warm, built, name: str, answer: Answer) -> None:
     expected = answer.fails
     if answer.enforced_by:  # what it loses by its behaviour alone is the kernel's to say
-        verdicts = run_in_process(graded(built[name], answer.cells))
+        verdicts = run_in_process(of_problems(graded(built[name], answer.cells), answer.cells))
         expected = {cell for cell, stopped in verdicts.items() if stopped is not None}
     # An answer is judged on the problems that it answers: all others have the reference, which its own test judges.
     source = of_problems(reads(built[name].instructor), answer.cells)

@@ -55,7 +55,8 @@ def attention_view(
         ValueError: there is no token, a shape does not fit, a weight is negative or not finite, a row sums neither to
             1 nor to 0, `chosen` is not the place of a target token, or `fallback_alt` is empty.
     """
-    words = {"source": _words("source", source), "target": _words("target", target)}
+    words = {"source": tokens_of("attention_view", "source", source)}
+    words["target"] = tokens_of("attention_view", "target", target)
     matrices = _matrices(weights, (len(words["target"]), len(words["source"])))
     last = len(words["target"]) - 1
     if not 0 <= chosen <= last:
@@ -74,9 +75,10 @@ def attention_view(
     return figure("attention-view", data, still, fallback_alt)
 
 
-def _words(name: str, tokens: Sequence[str]) -> list[str]:
+def tokens_of(function: str, name: str, tokens: Sequence[str]) -> list[str]:
+    """Return the tokens of one side as a list, or raise unless they are strings, and at least one."""
     if isinstance(tokens, str) or len(tokens) == 0 or not all(isinstance(token, str) for token in tokens):
-        raise ValueError(f"attention_view: {name}: expected a sequence of one token or more, got {tokens!r}")
+        raise ValueError(f"{function}: {name}: expected a sequence of one token or more, got {tokens!r}")
     return list(tokens)
 
 

@@ -45,12 +45,16 @@ class Claim:
     @property
     def verdict(self) -> str:
         """``holds``; or ``reproduced`` (of a source) or ``as predicted`` (of our own): by all runs, partly or not."""
-        low, high = self.within
-        agreeing = sum(low <= value <= high for value in self.measured)
         success = "reproduced" if self.source else "as predicted"
-        if agreeing == len(self.measured):
+        if all(self.agreeing):
             return "holds" if self.kind == "theorem" else success
-        return f"partly {success}" if agreeing else f"not {success}"
+        return f"partly {success}" if any(self.agreeing) else f"not {success}"
+
+    @property
+    def agreeing(self) -> list[bool]:
+        """Which runs agree with the statement."""
+        low, high = self.within
+        return [low <= value <= high for value in self.measured]
 
     def __repr__(self) -> str:
         return f"{self.name}: {self.verdict}"
@@ -63,7 +67,7 @@ class Claim:
             "Expected": self.interval,
             "Measured": self.spread,
             "Source": self.source,
-            "Then": None if self.verdict.startswith(("not", "partly")) else self.follows,
+            "Then": self.follows if all(self.agreeing) else None,
         }
         items = "".join(f"<dt>{k}</dt><dd>{html.escape(v)}</dd>" for k, v in rows.items() if v)
         return (

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from course_utils.attention_view import TOLERANCE
+from course_utils.attention_view import TOLERANCE, tokens_of
 from course_utils.interactive import Html, figure, themed_svg
 from course_utils.plotting import PALETTE, as_array
 
@@ -58,7 +58,7 @@ def head_view(
         ValueError: there is no token, a shape does not fit, a weight is negative or not finite, a row sums neither to
             1 nor to 0, `first` or `chosen` is not a place, or `fallback_alt` is empty.
     """
-    words = {"source": _words("source", source), "target": _words("target", target)}
+    words = {"source": tokens_of("head_view", "source", source), "target": tokens_of("head_view", "target", target)}
     heads = _heads(weights, (len(words["target"]), len(words["source"])))
     _require_places(heads, first, chosen)
     if not fallback_alt.strip():
@@ -82,12 +82,6 @@ def head_view(
     panels = [_panel(f"Layer {layer + 1}, {name}", each, words) for name, each in zip(names, shown[layer], strict=True)]
     still = f'<div style="display:flex;flex-wrap:wrap;gap:1.5rem">{"".join(panels)}</div>'
     return figure("attention-view", data, still, fallback_alt)
-
-
-def _words(name: str, tokens: Sequence[str]) -> list[str]:
-    if isinstance(tokens, str) or len(tokens) == 0 or not all(isinstance(token, str) for token in tokens):
-        raise ValueError(f"head_view: {name}: expected a sequence of one token or more, got {tokens!r}")
-    return list(tokens)
 
 
 def _heads(weights: Any, shape: tuple[int, int]) -> np.ndarray:
