@@ -14,7 +14,7 @@ book: $(READY) ## build the book, every cell run: _build/html/index.html
 	@.ci/book
 
 test: book ## build the book, then run all tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup
 
 check: $(READY) ## fast: lint, format, types, exercises up to date
 	@$(BIN)/ruff check --quiet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -16,15 +16,23 @@ CHROMIUM = [
     *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"],
     *["--disable-background-networking", "--disable-component-update", "--mute-audio"],
 ]
-KILLS = pytest.StashKey[list[tuple[str, str, dict[str, float], str]]]()
+Row = tuple[str, str, dict[str, float], str]
+KILLS: list[Row] = []  # gathered from the reports of all processes
+SPLIT_UP = ("test_assignments", "test_split")  # the long modules: each assignment's tests may go to another process
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--thorough", action="store_true", help="all submissions by nbgrader's own commands")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[KILLS] = []
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a module's tests together where several processes share the work: its fixtures are made once."""
+    for item in items:
+        group = item.path.stem
+        if group in SPLIT_UP and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            group += str(item.callspec.params.get("name", ""))
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 # Not for the whole session: while Playwright runs, no other test could start an event loop.
@@ -41,16 +49,20 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def kill_table(request: pytest.FixtureRequest) -> list[tuple[str, str, dict[str, float], str]]:
-    """Rows of the table: assignment, answer, points lost per problem, the mistake."""
-    return request.config.stash[KILLS]
+def kill_table(record_property: Callable[[str, object], None]) -> Callable[[Row], None]:
+    """Takes a row of the table: assignment, answer, points lost per problem, the mistake."""
+    return lambda row: record_property("kill", row)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    rows = config.stash[KILLS]
-    for assignment in sorted({row[0] for row in rows}):
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call":
+        KILLS.extend(row for name, row in report.user_properties if name == "kill")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for assignment in sorted({row[0] for row in KILLS}):
         terminalreporter.section(f"points lost by the named answers of {assignment}")
-        mine = [row for row in rows if row[0] == assignment]
+        mine = [row for row in KILLS if row[0] == assignment]
         problems = list(mine[0][2])
         width = max(len(row[1]) for row in mine)
         terminalreporter.line(f"{'':{width}}  {'  '.join(problems)}")

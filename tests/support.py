@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +105,31 @@ def submission(made: release.Released, cells: dict[str, str]) -> NotebookNode:
 def graded(made: release.Released, cells: dict[str, str]) -> NotebookNode:
     """What a grader runs: the same answers with the hidden tests in."""
     return fill(reads(made.instructor), cells)
+
+
+def handed_in(made: release.Released, cells: dict[str, str]) -> dict[str, bytes]:
+    """The files that a student hands in beside the notebook: the reference's, a record as measured with this answer."""
+    files = dict(made.handed_in)
+    if "measurements.json" in files:
+        from course_utils import measurements
+
+        cell = {**reference(made), **cells}[measurements.MEASURED]
+        record = json.loads(files["measurements.json"]) | {"source_hash": measurements.source_hash(cell)}
+        files["measurements.json"] = json.dumps(record).encode()
+    return files
+
+
+@contextlib.contextmanager
+def working_folder(made: release.Released, cells: dict[str, str]) -> Iterator[None]:
+    """Be where graded cells find what they may read: the files that were handed in, and the notebook."""
+    if not made.handed_in:
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        notebook = nbformat.writes(submission(made, cells)).encode()
+        for path, content in {**handed_in(made, cells), f"{made.name}.ipynb": notebook}.items():
+            release.write_atomically(Path(path), content)
+        yield
 
 
 def of_problems(nb: NotebookNode, solutions: Collection[str]) -> NotebookNode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from support import (
     ROOT,
     Answer,
     graded,
+    handed_in,
     load_answers,
     nbgrader,
     of_problems,
@@ -23,6 +25,7 @@ from support import (
     run_in_process,
     stub,
     submission,
+    working_folder,
 )
 
 from course_utils import release
@@ -43,7 +46,8 @@ def lost_cells(name: str, cells: dict[str, str], seed: int | None = None, *, onl
     nb = graded(built(name), cells)
     if only_changed:
         nb = of_problems(nb, cells)
-    verdicts = run_in_process(nb, seed)
+    with working_folder(built(name), cells):
+        verdicts = run_in_process(nb, seed)
     return {cell for cell, stopped in verdicts.items() if stopped is not None}
 
 
@@ -69,7 +73,7 @@ def test_answer_says_what_it_is(name: str, answer: Answer) -> None:
 
 
 @pytest.mark.parametrize(("name", "answer"), ANSWERS, ids=str)
-def test_answer_loses_exactly_its_cells_over_20_seeds(name: str, answer: Answer, kill_table: list) -> None:
+def test_answer_loses_exactly_its_cells_over_20_seeds(name: str, answer: Answer, kill_table: Callable) -> None:
     assert lost_cells(name, answer.cells) <= answer.fails  # the other problems are not touched
     for seed in SEEDS:
         lost = lost_cells(name, answer.cells, seed, only_changed=True)
@@ -78,7 +82,7 @@ def test_answer_loses_exactly_its_cells_over_20_seeds(name: str, answer: Answer,
         else:
             assert lost <= answer.fails, f"seed {seed}: loses {sorted(lost - answer.fails)} too"
         if seed is None:
-            kill_table.append((name, str(answer), _lost_points(name, answer.fails), answer.mistake))
+            kill_table((name, str(answer), _lost_points(name, answer.fails), answer.mistake))
 
 
 def _lost_points(name: str, lost: frozenset[str]) -> dict[str, float]:
@@ -163,7 +167,9 @@ def grade_class(
     (course / "nbgrader_config.py").write_text(config, encoding="utf-8")
     for student, cells in answers.items():
         path = course / "submitted" / student / made.name / f"{made.name}.ipynb"
-        path.parent.mkdir(parents=True)
+        for relative, content in handed_in(made, cells).items():
+            release.write_atomically(path.parent / relative, content)
+        path.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(submission(made, cells), path)
     done = nbgrader(course, "generate_assignment", made.name)
     assert done.returncode == 0, done.stderr

@@ -173,8 +173,8 @@ def test_nbgrader_gives_the_same(by_nbgrader: dict[str, dict[str, float]], made:
 # --- the corpora themselves ---
 
 
-def test_the_assignment_gives_all_to_its_reference_and_nothing_to_its_stub(root: Path, made: release.Released) -> None:
-    release.check_answers(root, made)
+def test_the_assignment_gives_all_to_its_reference_and_nothing_to_its_stub(made: release.Released) -> None:
+    release.check_answers(made)
     assert sum(points(made).values()) == sum(FULL.values()) == 100
     assert set(reference(made)) == set(stub(made)) == set(FULL)
 

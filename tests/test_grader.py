@@ -244,14 +244,15 @@ def test_files_lie_beside_the_notebook_on_both_sides(grader: Grader, root: Path,
     text = (root / "solutions/01-sums/01-sums.md").read_text()
     text = text.replace("  minutes: 5\n", "  minutes: 5\n  files: [record.json]\n  limits: {cpu_seconds: 9}\n")
     text = text.replace("import math", "import math, json\ntable = json.load(open('data/table.json'))")
-    (given / "01-sums.md").write_text(
-        text.replace("import random\n", "assert open('record.json').read() == 'mine'\nimport random\n")
-    )
+    look = "assert open('record.json').read() == 'mine' and 'and table == [1]' in open('01-sums.ipynb').read()"
+    (given / "01-sums.md").write_text(text.replace("import random\n", f"{look}\nimport random\n"))
+    (given / "record.json").write_text("the reference's")
     (given / "data").mkdir()
     (given / "data" / "table.json").write_text("[1]")
     task = Task.of(tmp_path, "01-sums")
     assert (task.declared, task.limits.cpu_seconds) == (("record.json",), 9)
-    code = "assert open('record.json').read() == 'mine' and table == [1]\n"
+    code = "import os\nassert open('record.json').read() == 'mine' and table == [1]\n"
+    code += "assert not os.path.exists('01-sums.ipynb')\n"
     code += "def mean(numbers):\n    return sum(numbers) / len(numbers)"
     nb = submission(release.build(tmp_path, "01-sums"), {"mean": code})
     assert lost(grader.grade(task, handed_in(nb, files={"record.json": b"mine"}))) == set()

@@ -63,6 +63,25 @@ def test_instructor_version_and_files_beside_the_source_are_written_too(released
     assert not list(released.rglob("*.tmp"))
 
 
+DECLARED = SMALL.replace("  minutes: 5\n", "  minutes: 5\n  files: [record.txt]\n")
+
+
+def test_a_declared_file_is_what_the_reference_hands_in_and_is_not_given_out(tmp_path: Path) -> None:
+    read = "from pathlib import Path\nassert Path('record.txt').read_text() == 'mine'\n"
+    read += "assert 'max(numbers)' in Path('01-sums.ipynb').read_text()"
+    root = small_repository(tmp_path, DECLARED.replace("SEED = 7\n", f"SEED = 7\n{read}\n"))
+    (root / "solutions" / NAME / "record.txt").write_text("mine")
+    made = release.release(root, NAME)
+    assert (made.extras, made.handed_in) == ({}, {"record.txt": b"mine"})
+    assert not list(root.glob("[e_]*/**/record.txt"))
+    assert release.up_to_date(root) == []
+
+
+def test_a_declared_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=r"solutions/01-sums/record.txt is missing: the source declares it"):
+        built(tmp_path, DECLARED)
+
+
 def test_checksums_are_those_of_nbgrader(released: Path) -> None:
     from nbgrader.utils import compute_checksum
 

@@ -22,6 +22,7 @@ from support import (
     small_repository,
     stub,
     submission,
+    working_folder,
 )
 
 from course_utils import release
@@ -56,23 +57,27 @@ def lost(warm: Warm, source: NotebookNode, handed_in: NotebookNode) -> set[str]:
 def test_every_answer_gets_the_verdicts_that_it_gets_in_a_kernel(warm, built, name: str, answer: Answer) -> None:
     expected = answer.fails
     if answer.enforced_by:  # what it loses by its behaviour alone is the kernel's to say
-        verdicts = run_in_process(of_problems(graded(built[name], answer.cells), answer.cells))
+        with working_folder(built[name], answer.cells):
+            verdicts = run_in_process(of_problems(graded(built[name], answer.cells), answer.cells))
         expected = {cell for cell, stopped in verdicts.items() if stopped is not None}
     # An answer is judged on the problems that it answers: all others have the reference, which its own test judges.
     source = of_problems(reads(built[name].instructor), answer.cells)
     handed_in = of_problems(submission(built[name], answer.cells), answer.cells)
-    assert lost(warm, source, handed_in) == expected
+    with working_folder(built[name], answer.cells):
+        assert lost(warm, source, handed_in) == expected
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_reference_loses_nothing(warm, built, name: str) -> None:
-    assert lost(warm, reads(built[name].instructor), submission(built[name], {})) == set()
+    with working_folder(built[name], {}):
+        assert lost(warm, reads(built[name].instructor), submission(built[name], {})) == set()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_stub_loses_everything(warm, built, name: str) -> None:
     handed_in = submission(built[name], stub(built[name]))
-    assert lost(warm, reads(built[name].instructor), handed_in) == set(points(built[name]))
+    with working_folder(built[name], {}):
+        assert lost(warm, reads(built[name].instructor), handed_in) == set(points(built[name]))
 
 
 # --- what became of the cells, on an assignment of two small problems ---

@@ -17,6 +17,7 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -40,13 +41,19 @@ class ReleaseError(CourseError):
 
 @dataclass(frozen=True)
 class Released:
-    """The two versions of an assignment and the files beside its source."""
+    """The two versions of an assignment and the files beside its source.
+
+    Attributes:
+        extras: what students are given with the notebook.
+        handed_in: what the reference hands in with its notebook: the files that the source declares.
+    """
 
     name: str
     problems: list[notebooks.Problem]
     student: bytes
     instructor: bytes
     extras: dict[str, bytes]
+    handed_in: dict[str, bytes]
 
 
 def assignments(root: Path) -> list[str]:
@@ -63,7 +70,7 @@ def release(root: Path, name: str) -> Released:
         ReleaseError: the source has a fault, the reference loses a point, or the stub earns one.
     """
     made = build(root, name)
-    check_answers(root, made)
+    check_answers(made)
     for folder, notebook in ((root / "exercises", made.student), (root / "_build" / "source", made.instructor)):
         for relative, content in _files(made, notebook).items():
             write_atomically(folder / relative, content)
@@ -81,9 +88,14 @@ def build(root: Path, name: str) -> Released:
         raise ReleaseError(f"{name}: {fault}")
     problems = notebooks.problems(nb)
     nb.metadata["course"]["problems"] = [asdict(problem) for problem in problems]
-    extras = _extras(root / "solutions" / name, name)
+    beside = _beside(root / "solutions" / name, name)
+    declared = nb.metadata["course"].get("files", [])
+    for missing in sorted(set(declared) - set(beside)):
+        raise ReleaseError(f"{name}: solutions/{name}/{missing} is missing: the source declares it under `files`")
+    extras = {path: content for path, content in beside.items() if path not in declared}
     instructor = (nbformat.writes(nb) + "\n").encode()
-    return Released(name, problems, _generate(name, instructor, extras), instructor, extras)
+    student = _generate(name, instructor, extras)
+    return Released(name, problems, student, instructor, extras, {path: beside[path] for path in declared})
 
 
 def up_to_date(root: Path) -> list[str]:
@@ -151,8 +163,8 @@ def _cell_id(cell: NotebookNode, position: int) -> str:
     return grade_id(cell) if legal else f"cell-{position:03}"
 
 
-def _extras(folder: Path, name: str) -> dict[str, bytes]:
-    """The files beside a source that students need too: all but the source, notebooks and hidden files."""
+def _beside(folder: Path, name: str) -> dict[str, bytes]:
+    """The files beside a source: all but the source, notebooks and hidden files."""
     found = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
@@ -200,7 +212,7 @@ def _generate(name: str, instructor: bytes, extras: dict[str, bytes]) -> bytes:
         return Path(folder, "release", name, f"{name}.ipynb").read_bytes().rstrip(b"\n") + b"\n"
 
 
-def check_answers(root: Path, made: Released) -> None:
+def check_answers(made: Released) -> None:
     """Run the reference and the stub, each in a clean kernel: all points to the one, none to the other.
 
     Raises:
@@ -209,28 +221,38 @@ def check_answers(root: Path, made: Released) -> None:
     """
     reference = nbformat.reads(made.instructor.decode(), as_version=4)
     stubs = {cell.id: cell.source for cell in nbformat.reads(made.student.decode(), as_version=4).cells}
-    folder = root / "solutions" / made.name
-    _run(made.name, "reference solution", reference, folder)
-    for where, cell in labelled(reference):
-        fault = _loss(cell)
-        if fault:
-            raise ReleaseError(f"{made.name}: {where}: the reference solution {fault}")
-    _check_split(made.name, reference)
-    stub = nbformat.reads(made.instructor.decode(), as_version=4)
-    for cell in filter(is_solution, stub.cells):
-        cell.source = stubs[cell.id]
-    _run(made.name, "stub", stub, folder)
+    with _working_folder(made) as folder:
+        _run(made.name, "reference solution", reference, folder)
+        for where, cell in labelled(reference):
+            fault = _loss(cell)
+            if fault:
+                raise ReleaseError(f"{made.name}: {where}: the reference solution {fault}")
+        _check_split(made.name, reference, folder)
+        stub = nbformat.reads(made.instructor.decode(), as_version=4)
+        for cell in filter(is_solution, stub.cells):
+            cell.source = stubs[cell.id]
+        _run(made.name, "stub", stub, folder)
     for where, cell in labelled(stub):
         if is_test(cell) and _score(cell) > 0:
             raise ReleaseError(f"{made.name}: {where} gives {_score(cell):g} points to the stub: it tests nothing")
 
 
-def _check_split(name: str, reference: NotebookNode) -> None:
+@contextlib.contextmanager
+def _working_folder(made: Released) -> Iterator[Path]:
+    """A folder as the reference's author has it: the notebook and all files that belong to it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for relative, content in {**made.extras, **made.handed_in, f"{made.name}.ipynb": made.instructor}.items():
+            write_atomically(folder / relative, content)
+        yield folder
+
+
+def _check_split(name: str, reference: NotebookNode, folder: Path) -> None:
     """Refuse a graded cell that works only beside the student's code: the grader keeps the two apart."""
     from course_utils.grading.split import Student, judge
     from course_utils.grading.warm import Warm
 
-    with Warm() as warm:
+    with contextlib.chdir(folder), Warm() as warm:
         connection, _ = warm.fork()
         with connection:
             verdicts = judge(reference, reference, Student(connection))

@@ -6,9 +6,10 @@ submission ends here. It is given a job and the student's socket, and tells as i
 Its job is one frame: ``source`` (what the assignment was prepared as), the notebook ``submission``, ``skip`` (places
 of student's cells that are not run), ``judged`` (graded cells whose verdict stands), ``search`` (whether forbidden
 names are looked for: reading a student's code can be made costly too) and ``files``, the names of what lies beside the
-notebook on both sides, their content as blobs. What it tells, one frame each: ``{"begin": [kind, place]}`` before the
-search and before each cell, ``{"forbidden": […]}``, ``{"ran": place, "outputs": […]}``,
-``{"verdict": …}``, at last ``{"done": true}``, or ``{"lost": "…"}`` where the student's process is.
+notebook on both sides, their content as blobs. Where the assignment declares files, the notebook lies here as well.
+What it tells, one frame each: ``{"begin": [kind, place]}`` before the search and before each cell,
+``{"forbidden": […]}``, ``{"ran": place, "outputs": […]}``, ``{"verdict": …}``, at last ``{"done": true}``, or
+``{"lost": "…"}`` where the student's process is.
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ def main(descriptor: int) -> None:
             frames.send(connection, {"forbidden": [found, list(map(asdict, others))]})
         frames.send(connection, {"begin": ["files", 0]})
         _lay_out(student, dict(zip(job["files"], blobs, strict=True)))
+        if source.metadata["course"].get("files"):  # a graded cell may compare them with the notebook
+            path = Path(f"{source.metadata['course']['assignment']}.ipynb")
+            path.write_text(nbformat.writes(submission), "utf-8", "replace")
         steps = [step for step in split.plan(source, submission) if not _is_over(step, job)]
         for step, event in split.run(source, steps, student):
             frames.send(connection, _told(step, event))
