@@ -19,7 +19,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils import notebooks, release
+from course_utils import measurements, notebooks, release
 
 ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = ROOT / "tests" / "answers"
@@ -111,8 +111,6 @@ def handed_in(made: release.Released, cells: dict[str, str]) -> dict[str, bytes]
     """The files that a student hands in beside the notebook: the reference's, a record as measured with this answer."""
     files = dict(made.handed_in)
     if "measurements.json" in files:
-        from course_utils import measurements
-
         cell = {**reference(made), **cells}[measurements.MEASURED]
         record = json.loads(files["measurements.json"]) | {"source_hash": measurements.source_hash(cell)}
         files["measurements.json"] = json.dumps(record).encode()

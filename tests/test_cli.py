@@ -12,9 +12,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from support import fill, reads, reference, small_repository
+from support import ROOT, fill, reads, reference, small_repository, submission
 
 from course_utils import notebooks, release
+from course_utils.measurements import LAB, MEASURED
 
 NAME = "01-sums"
 COURSE = Path(sys.executable).parent / "course"
@@ -116,6 +117,69 @@ def test_check_of_wrong_answers_fits_into_80_columns(root: Path, tmp_path: Path)
 def test_a_dying_kernel_is_one_line_and_status_1(root: Path, tmp_path: Path) -> None:
     path = notebook(root, tmp_path, {"mean": "import os\nos._exit(1)"})
     one_line(course("check", path, cwd=root), 1, f"{path}: the kernel died in cell 'mean'")
+
+
+# --- course measure ---
+
+
+@pytest.fixture(scope="module")
+def lab() -> release.Released:
+    return release.build(ROOT, LAB)
+
+
+def lab_notebook(made: release.Released, folder: Path, cells: dict[str, str]) -> Path:
+    path = folder / f"{LAB}.ipynb"
+    nbformat.write(submission(made, cells), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("none.ipynb",), 2, "none.ipynb: there is no such file; the course's notebooks are in exercises/"),
+        (("none.ipynb", "--device", "tpu"), 2, "no device 'tpu': there are cpu and cuda"),
+        (
+            (f"exercises/{NAME}/{NAME}.ipynb",),
+            1,
+            f"exercises/{NAME}/{NAME}.ipynb: this is {NAME}; only {LAB}",
+        ),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(root: Path, words: tuple[str, ...], status: int, said: str) -> None:
+    one_line(course("measure", *words, cwd=root), status, said)
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        (
+            "def absorb(*_):\n    raise NotImplementedError()\nfinish = absorb",
+            f"cell '{MEASURED}' is not written yet",
+        ),
+        ("print('{}')\nimport sys\nsys.stdout.flush()\n1 / 0", f"cell '{MEASURED}' stopped with ZeroDivisionError"),
+        ("import os\nos._exit(3)", "the process that measures died: out of memory, or a call of exit()"),
+        ("%time x = 1", f"cell '{MEASURED}' is not plain Python (line 1)"),
+    ],
+)
+def test_code_that_cannot_be_measured_is_one_line_and_leaves_no_record(
+    lab: release.Released, tmp_path: Path, cell: str, said: str
+) -> None:
+    path = lab_notebook(lab, tmp_path, {MEASURED: cell})
+    one_line(course("measure", path.name, cwd=tmp_path), 1, said)
+    assert [item.name for item in tmp_path.iterdir()] == [path.name]
+
+
+def test_ctrl_c_leaves_no_measuring_process_behind(lab: release.Released, tmp_path: Path) -> None:
+    said = tmp_path / "pid"
+    waiting = f"import os, threading\nopen({str(said)!r}, 'w').write(f'{{os.getpid()}} ')\nthreading.Event().wait()"
+    path = lab_notebook(lab, tmp_path, {MEASURED: waiting})
+    running = subprocess.Popen([COURSE, "measure", path], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: said.exists() and said.read_text().endswith(" "))
+    running.send_signal(signal.SIGINT)
+    _, stderr = running.communicate(timeout=60)
+    assert (running.returncode, stderr) == (130, "course: interrupted; nothing was left half-written\n")
+    wait_for(lambda: not Path("/proc", said.read_text().strip()).exists())
+    assert sorted(item.name for item in tmp_path.iterdir()) == [path.name, "pid"]
 
 
 def test_ctrl_c_leaves_no_kernel_behind(root: Path, tmp_path: Path) -> None:

@@ -17,16 +17,16 @@ FLOORS: dict[str, int | None] = {
     **dict.fromkeys(("_require", "_quick", "_errors"), CELLAR),
     **dict.fromkeys(("scores", "masks", "data", "text", "alignment"), 0),
     **dict.fromkeys(("sound", "saliency"), 0),
-    **dict.fromkeys(("attention", "positional", "flash"), 1),
-    **dict.fromkeys(("seq2seq", "blocks", "pronouns"), 2),
+    **dict.fromkeys(("attention", "positional"), 1),
+    **dict.fromkeys(("flash", "seq2seq", "blocks", "pronouns"), 2),
     **dict.fromkeys(("decoders", "transformer", "language_model"), 3),
     **dict.fromkeys(("wirings", "decoding", "induction"), 4),
     "training": 5,
-    **dict.fromkeys(
-        ("plotting", "interactive", "listening", "family_tree", "attention_view", "dials", "head_view"), None
-    ),
-    **dict.fromkeys(("benchmark", "costs", "checks", "claims", "records"), None),
+    **dict.fromkeys(("plotting", "interactive", "listening", "family_tree"), None),
+    **dict.fromkeys(("attention_view", "dials", "head_view", "tiles_view"), None),
+    **dict.fromkeys(("benchmark", "roofline", "costs", "checks", "claims", "records"), None),
     **dict.fromkeys(("notebooks", "form", "release", "selfcheck", "grading", "cli"), TOP),
+    **dict.fromkeys(("measuring", "measurements", "plausibility"), TOP),
 }
 
 

@@ -930,22 +930,83 @@
     }
   }
 
-  // --- A position: dials that turn, lamps that count, and the numbers of the dials' tips ---
+  // --- What can be played: a slider over steps, buttons for one step back and one on, and one that walks by itself ---
 
-  class PositionDials extends Figure {
-    static PACE = 600; // milliseconds for a position while it plays
+  class Player extends Figure {
+    static PACE = 600; // milliseconds for a step while it plays
     static STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
     disconnectedCallback() {
       clearInterval(this.timer);
     }
 
+    // `step` is what a step is called.
+    addControls(parent, step) {
+      const row = make(parent, "div", { class: "controls" });
+      const label = make(row, "label");
+      this.words = make(label, "span", { class: "words" });
+      const name = step[0].toUpperCase() + step.slice(1);
+      const range = { type: "range", min: 0, max: this.last, step: 1, autocomplete: "off" };
+      this.slider = make(label, "input", { ...range, "aria-label": name });
+      this.slider.addEventListener("input", () => this.goTo(Number(this.slider.value)));
+      const button = (attributes, text, act) => {
+        const made = make(row, "button", { type: "button", ...attributes }, text);
+        made.addEventListener("click", act);
+        return made;
+      };
+      button({ "aria-label": `One ${step} back` }, "−1", () => this.goTo(this.position - 1, true));
+      button({ "aria-label": `One ${step} on` }, "+1", () => this.goTo(this.position + 1, true));
+      this.player = button({ class: "play" }, "▶ Play", () => (this.timer ? this.stop() : this.play()));
+      Player.STILL.addEventListener("change", () => this.stop());
+    }
+
+    addSpoken(parent) {
+      this.spoken = make(parent, "div", { class: "spoken", role: "status", "aria-live": "polite" });
+    }
+
+    goTo(position, aloud = false) {
+      this.move(clamp(position, 0, this.last));
+      this.stop();
+      // The slider says its value by itself.
+      if (aloud) this.spoken.textContent = this.inWords();
+    }
+
+    play() {
+      this.move(this.position === this.last ? 0 : this.position);
+      this.timer = setInterval(() => {
+        this.move(this.position + 1);
+        if (this.position === this.last) this.stop();
+      }, this.constructor.PACE);
+      this.player.textContent = "■ Stop";
+    }
+
+    // While it plays nothing is said; at its end, where it stands.
+    stop() {
+      if (!this.timer) return;
+      clearInterval(this.timer);
+      this.timer = undefined;
+      this.player.textContent = "▶ Play";
+      this.spoken.textContent = this.inWords();
+    }
+
+    move(position) {
+      const before = this.position;
+      this.position = position;
+      this.slider.value = position;
+      this.slider.setAttribute("aria-valuetext", this.inWords());
+      this.show(before);
+    }
+  }
+
+  // --- A position: dials that turn, lamps that count, and the numbers of the dials' tips ---
+
+  class PositionDials extends Player {
     build() {
       const { wavelengths, names, bits } = this.data;
-      this.position = this.data.chosen;
+      this.last = this.data.length - 1;
       const live = make(this, "div", { class: "live" });
       live.style.setProperty("--columns", bits);
-      this.addControls(live);
+      this.addControls(live, "position");
       const dials = this.addList(live, "dials", "Dials. Below each: positions to a turn, its angle");
       this.dials = names.map((name) => this.addDial(dials, name));
       const lamps = this.addList(live, "bits", "In binary, the lowest bit on the left");
@@ -955,27 +1016,9 @@
         const item = make(numbers, "li");
         return ["sine", "cosine"].map((name) => make(item, "span", { title: name }));
       });
-      this.spoken = make(live, "div", { class: "spoken", role: "status", "aria-live": "polite" });
-      PositionDials.STILL.addEventListener("change", () => this.stop());
+      this.addSpoken(live);
       this.dataset.ready = "";
-      this.show(this.position);
-    }
-
-    addControls(parent) {
-      const row = make(parent, "div", { class: "controls" });
-      const label = make(row, "label");
-      this.words = make(label, "span", { class: "words" });
-      const range = { type: "range", min: 0, max: this.data.length - 1, step: 1, autocomplete: "off" };
-      this.slider = make(label, "input", { ...range, "aria-label": "Position" });
-      this.slider.addEventListener("input", () => this.goTo(Number(this.slider.value)));
-      const button = (attributes, text, act) => {
-        const made = make(row, "button", { type: "button", ...attributes }, text);
-        made.addEventListener("click", act);
-        return made;
-      };
-      button({ "aria-label": "One position back" }, "−1", () => this.goTo(this.position - 1, true));
-      button({ "aria-label": "One position on" }, "+1", () => this.goTo(this.position + 1, true));
-      this.player = button({ class: "play" }, "▶ Play", () => (this.timer ? this.stop() : this.play()));
+      this.move(this.data.chosen);
     }
 
     addList(parent, part, name) {
@@ -1003,31 +1046,6 @@
       return lamp;
     }
 
-    goTo(position, aloud = false) {
-      this.show(clamp(position, 0, this.data.length - 1));
-      this.stop();
-      // The slider says its value by itself.
-      if (aloud) this.spoken.textContent = this.inWords();
-    }
-
-    play() {
-      this.show(this.position === this.data.length - 1 ? 0 : this.position);
-      this.timer = setInterval(() => {
-        this.show(this.position + 1);
-        if (this.position === this.data.length - 1) this.stop();
-      }, PositionDials.PACE);
-      this.player.textContent = "■ Stop";
-    }
-
-    // While it plays nothing is said; at its end, where it stands.
-    stop() {
-      if (!this.timer) return;
-      clearInterval(this.timer);
-      this.timer = undefined;
-      this.player.textContent = "▶ Play";
-      this.spoken.textContent = this.inWords();
-    }
-
     binary() {
       return this.position.toString(2);
     }
@@ -1036,12 +1054,10 @@
       return `position ${this.position}: binary ${this.binary()}`;
     }
 
-    show(position) {
+    show(before) {
+      const { position } = this;
       // Hands move to the next position, and jump to others: they would turn many times on their way.
-      this.classList.toggle("near", Math.abs(position - this.position) === 1);
-      this.position = position;
-      this.slider.value = position;
-      this.slider.setAttribute("aria-valuetext", this.inWords());
+      this.classList.toggle("near", Math.abs(position - before) === 1);
       this.words.replaceChildren();
       make(this.words, "span", {}, "Position ");
       make(this.words, "b", {}, position);
@@ -1067,9 +1083,311 @@
     }
   }
 
+  // --- Flash attention: tiles of scores, one at a time, between a slow and a fast memory ---
+
+  const span = (block, size, length) => [block * size, Math.min((block + 1) * size, length)];
+  const spans = (size, length) => Array.from({ length: Math.ceil(length / size) }, (_, i) => span(i, size, length));
+
+  // All moments of the forward loop, counted as course_utils.tiles_view.Loop does.
+  function momentsOf({ queries, keys, width, value_width }, { blocks, causal }) {
+    const pair = width + value_width; // of a key and its value
+    let [tiles, loaded, stored] = [0, 0, 0];
+    const moments = [];
+    const add = (act, row, column, held) => moments.push({ act, row, column, tiles, loaded, stored, held });
+    add("start", -1, -1, 0);
+    spans(blocks[0], queries).forEach(([start, stop], row) => {
+      const rows = stop - start;
+      const kept = rows * (width + 2 + value_width); // q, m, l, o
+      const seen = causal ? Math.max(stop + keys - queries, 0) : keys;
+      loaded += rows * width;
+      add("load", row, -1, kept);
+      spans(blocks[1], keys).forEach(([first, end], column) => {
+        if (first >= seen) return;
+        const columns = end - first;
+        tiles += 1;
+        loaded += columns * pair;
+        add("tile", row, column, kept + columns * (pair + rows));
+      });
+      stored += rows * (value_width + 1);
+      add("store", row, -1, 0);
+    });
+    return moments;
+  }
+
+  class FlashTiles extends Player {
+    static PACE = 1000;
+    static MATRICES = ["q", "k", "v", "s", "o", "l"];
+    static HELD = { start: "", load: "qol", tile: "qkvsol", store: "" };
+
+    build() {
+      const { blocks, causal, choices, chosen, queries, keys } = this.data;
+      this.state = { blocks, causal };
+      this.moments = momentsOf(this.data, this.state);
+      this.last = this.moments.length - 1;
+      const live = make(this, "div", { class: "live" });
+      this.addControls(live, "step");
+      this.event = make(live, "p", { class: "event" });
+      const memories = make(live, "div", { class: "memories" });
+      const most = choices.map((sizes) => Math.max(...sizes));
+      this.slow = this.addMemory(memories, "Slow memory", "large", ["Q", "K", "V", "S", "O", "L"], [queries, keys], 1);
+      this.fast = this.addMemory(memories, "Fast memory", "small", ["q", "k", "v", "s", "o", "m, l"], most, 2);
+      this.sum = make(live, "p", { class: "sum" });
+      this.addLegend(live);
+      this.addCounters(live);
+      this.addSettings(live);
+      this.addSpoken(live);
+      this.dataset.ready = "";
+      this.arrange();
+      this.move(chosen);
+    }
+
+    // Across and down, in numbers, of the matrices for some rows of queries and some of keys.
+    sizes([rows, columns], sums) {
+      const { width, value_width } = this.data;
+      const across = [width, columns, columns, columns, value_width, sums];
+      const down = [rows, width, value_width, rows, rows, rows];
+      return Object.fromEntries(FlashTiles.MATRICES.map((part, i) => [part, [across[i], down[i]]]));
+    }
+
+    // A picture for those who see it; the table and the sentence above say the same.
+    addMemory(parent, title, extent, names, rows, sums) {
+      const memory = make(parent, "div", { class: "memory" });
+      make(make(memory, "p", { class: "title" }, `${title} `), "span", {}, extent);
+      const stage = make(memory, "div", { class: "stage", "aria-hidden": "true" });
+      const sizes = this.sizes(rows, sums);
+      const units = ["q", "s", "o", "l"].reduce((sum, part) => sum + sizes[part][0], 0);
+      parent.style.setProperty(sums === 1 ? "--slow" : "--fast", units);
+      return Object.fromEntries(
+        FlashTiles.MATRICES.map((part, i) => {
+          make(stage, "span", { class: `name ${part}-name` }, names[i]);
+          const matrix = make(stage, "div", { class: `matrix ${part}` });
+          this.size(matrix, 0, 0, ...sizes[part]);
+          return [part, { matrix }];
+        }),
+      );
+    }
+
+    addLegend(parent) {
+      const legend = make(parent, "p", { class: "legend", "aria-hidden": "true" });
+      make(legend, "span", {}, "S, the scores, is stored nowhere.");
+      for (const [kind, name] of [["now", "tile held"], ["done", "done"], ["skipped", "skipped by a mask"]]) {
+        const entry = make(legend, "span", { class: "entry" });
+        make(entry, "i", { class: `tile ${kind}` });
+        make(entry, "span", {}, name);
+      }
+    }
+
+    addCounters(parent) {
+      const table = make(parent, "table");
+      const head = make(make(table, "thead"), "tr");
+      make(head, "td");
+      for (const name of ["so far", "at the end", "plain form"]) make(head, "th", { scope: "col" }, name);
+      const body = make(table, "tbody");
+      const names = ["tiles done", "numbers loaded", "numbers stored", "moved in all", "of these, scores and weights"];
+      this.counters = [...names, "held in fast memory"].map((name) => {
+        const row = make(body, "tr");
+        make(row, "th", { scope: "row" }, name);
+        return [0, 1, 2].map(() => make(row, "td"));
+      });
+    }
+
+    addSettings(parent) {
+      const settings = make(parent, "div", { class: "settings" });
+      const figure = [...document.querySelectorAll(this.localName)].indexOf(this);
+      ["queries", "keys"].forEach((what, axis) => {
+        const group = make(settings, "fieldset");
+        make(group, "legend", {}, `Rows in a block of ${what}`);
+        const choices = make(group, "div", { class: "choices" });
+        for (const size of this.data.choices[axis]) {
+          const radio = this.addInput(choices, { type: "radio", name: `${what}-${figure}`, value: size }, size);
+          radio.checked = size === this.state.blocks[axis];
+          const blocks = (old) => old.map((other, i) => (i === axis ? size : other));
+          radio.addEventListener("change", () => this.change({ blocks: blocks(this.state.blocks) }));
+        }
+      });
+      const box = this.addInput(settings, { type: "checkbox" }, "Causal mask");
+      box.checked = this.state.causal;
+      box.addEventListener("change", () => this.change({ causal: box.checked }));
+    }
+
+    addInput(parent, attributes, text) {
+      const label = make(parent, "label");
+      const input = make(label, "input", { ...attributes, autocomplete: "off" });
+      make(label, "span", {}, text);
+      return input;
+    }
+
+    change(part) {
+      Object.assign(this.state, part);
+      this.stop();
+      this.moments = momentsOf(this.data, this.state);
+      this.last = this.moments.length - 1;
+      this.slider.max = this.last;
+      this.arrange();
+      this.move(0);
+      const { tiles, loaded, stored } = this.moments[this.last];
+      this.spoken.textContent = `${tiles} tiles; at the end ${loaded} numbers loaded, ${stored} stored`;
+    }
+
+    size(block, x, y, across, down) {
+      for (const [name, value] of Object.entries({ x, y, across, down })) block.style.setProperty(`--${name}`, value);
+    }
+
+    place(parent, name, ...where) {
+      const block = make(parent, "span", { class: name });
+      this.size(block, ...where);
+      return block;
+    }
+
+    // The blocks of the sizes that are chosen.
+    arrange() {
+      const { queries, keys, width, value_width } = this.data;
+      const { blocks } = this.state;
+      const [rows, columns] = [spans(blocks[0], queries), spans(blocks[1], keys)];
+      for (const { matrix } of Object.values(this.slow)) matrix.replaceChildren();
+      for (const [part, across] of [["q", width], ["o", value_width], ["l", 1]]) {
+        const { matrix } = this.slow[part];
+        this.slow[part].blocks = rows.map(([y, end]) => this.place(matrix, "block", 0, y, across, end - y));
+      }
+      for (const [part, down] of [["k", width], ["v", value_width]]) {
+        const { matrix } = this.slow[part];
+        this.slow[part].blocks = columns.map(([x, end]) => this.place(matrix, "block", x, 0, end - x, down));
+      }
+      this.slow.s.blocks = rows.map(([y, bottom]) =>
+        columns.map(([x, right]) => this.place(this.slow.s.matrix, "tile", x, y, right - x, bottom - y)),
+      );
+      if (this.state.causal) this.addDiagonal(this.slow.s.matrix);
+      for (const [part, size] of Object.entries(this.sizes(blocks, 2))) {
+        const { matrix } = this.fast[part];
+        matrix.replaceChildren();
+        this.fast[part].slot = this.place(matrix, "slot", 0, 0, ...size);
+        this.fast[part].block = this.place(matrix, "block full", 0, 0, ...size);
+      }
+    }
+
+    // To the right of this line a query may not look.
+    addDiagonal(matrix) {
+      const { queries, keys } = this.data;
+      const seen = Array.from({ length: queries }, (_, i) => clamp(i + 1 + keys - queries, 0, keys));
+      const attributes = { viewBox: `0 0 ${keys} ${queries}`, preserveAspectRatio: "none" };
+      const path = seen.map((count, i) => `${i ? "H" : "M"}${count}${i ? "" : " 0"}V${i + 1}`).join("");
+      draw(draw(matrix, "svg", attributes), "path", { d: path });
+    }
+
+    show(before) {
+      const now = this.moments[this.position];
+      this.words.replaceChildren();
+      make(this.words, "span", {}, "Step ");
+      make(this.words, "b", {}, this.position);
+      make(this.words, "span", {}, ` of ${this.last}`);
+      this.event.textContent = this.tell(now);
+      this.showSlow(now);
+      this.showFast(now);
+      this.count(now);
+      if (this.position === before + 1) this.fly(now);
+    }
+
+    showSlow(now) {
+      const past = this.moments.slice(0, this.position + 1);
+      const visited = new Set(this.moments.map(({ row, column }) => `${row} ${column}`));
+      const done = new Set(past.map(({ row, column }) => `${row} ${column}`));
+      const stored = new Set(past.filter(({ act }) => act === "store").map(({ row }) => row));
+      const fill = (part, isFull) =>
+        this.slow[part].blocks.forEach((block, i) => block.classList.toggle("full", isFull(i)));
+      fill("q", (row) => FlashTiles.HELD[now.act].includes("q") && row === now.row);
+      for (const part of "kv") fill(part, (column) => column === now.column);
+      for (const part of "ol") fill(part, (row) => stored.has(row));
+      this.slow.s.blocks.forEach((tiles, row) =>
+        tiles.forEach((tile, column) => {
+          const place = `${row} ${column}`;
+          const isNow = row === now.row && column === now.column;
+          const kind = isNow ? "now" : done.has(place) ? "done" : visited.has(place) ? "" : "skipped";
+          tile.className = `tile ${kind}`;
+        }),
+      );
+    }
+
+    showFast(now) {
+      const { queries, keys } = this.data;
+      const { blocks } = this.state;
+      // Without a block of queries or keys the sizes stand for nothing that is shown.
+      const [rows, columns] = [span(now.row, blocks[0], queries), span(now.column, blocks[1], keys)];
+      const sizes = this.sizes([rows[1] - rows[0], columns[1] - columns[0]], 2);
+      const held = [];
+      for (const [part, { block }] of Object.entries(this.fast)) {
+        const [across, down] = sizes[part];
+        block.hidden = !FlashTiles.HELD[now.act].includes(part);
+        this.size(block, 0, 0, across, down);
+        // A single row has no room for its number.
+        block.textContent = Math.min(across, down) > 1 ? across * down : "";
+        if (!block.hidden) held.push(across * down);
+      }
+      this.sum.textContent = `Held: ${held.join(" + ")}${held.length ? " = " : ""}${now.held} numbers.`;
+    }
+
+    count(now) {
+      const { plain } = this.data;
+      const end = this.moments[this.last];
+      const most = Math.max(...this.moments.map(({ held }) => held));
+      const lines = [
+        [now.tiles, end.tiles, "–"],
+        [now.loaded, end.loaded, plain.loaded],
+        [now.stored, end.stored, plain.stored],
+        [now.loaded + now.stored, end.loaded + end.stored, plain.loaded + plain.stored],
+        [0, 0, plain.matrices],
+        [`${now.held} now`, `${most} at most`, "–"],
+      ];
+      this.counters.forEach((cells, i) => cells.forEach((cell, j) => (cell.textContent = lines[i][j])));
+    }
+
+    // What is loaded comes from its place in slow memory, and what is stored from its place in fast memory.
+    fly({ act, row, column }) {
+      if (act === "load") this.comeFrom(this.fast.q.block, this.slow.q.blocks[row]);
+      for (const part of act === "tile" ? "kv" : "") {
+        this.comeFrom(this.fast[part].block, this.slow[part].blocks[column]);
+      }
+      for (const part of act === "store" ? "ol" : "") {
+        this.comeFrom(this.slow[part].blocks[row], this.fast[part].slot);
+      }
+    }
+
+    comeFrom(block, origin) {
+      if (Player.STILL.matches) return;
+      const [to, from] = [block, origin].map((part) => part.getBoundingClientRect());
+      const transform = `translate(${from.x - to.x}px, ${from.y - to.y}px)`;
+      block.animate([{ transform, zIndex: 1 }, { zIndex: 1 }], { duration: 350, easing: "ease-out" });
+    }
+
+    tell({ act, row, column, loaded, stored }) {
+      const before = this.moments[this.position - 1];
+      const { queries, keys } = this.data;
+      const [rows, columns] = this.state.blocks;
+      const number = (block, size, length) => `block ${block + 1} of ${Math.ceil(length / size)}`;
+      if (act === "start") return "Nothing was loaded yet.";
+      if (act === "load") {
+        const numbers = `${loaded - before.loaded} numbers loaded`;
+        return `Queries, ${number(row, rows, queries)}: ${numbers}. Its m, l and o begin at −∞, 0 and 0.`;
+      }
+      if (act === "tile") {
+        const numbers = `${loaded - before.loaded} numbers loaded`;
+        return `Keys and values, ${number(column, columns, keys)}: ${numbers}. A tile of scores changes m, l and o.`;
+      }
+      const numbers = `${stored - before.stored} numbers stored`;
+      return `Output and log-sum-exp, ${number(row, rows, queries)}: ${numbers}. Fast memory is free again.`;
+    }
+
+    inWords() {
+      const { act, tiles, loaded, stored } = this.moments[this.position];
+      const tile = `tile ${tiles} of ${this.moments[this.last].tiles}`;
+      const what = { start: "nothing yet", load: "queries loaded", tile, store: "output stored" }[act];
+      return `step ${this.position} of ${this.last}: ${what}; ${loaded} numbers loaded, ${stored} stored`;
+    }
+  }
+
   customElements.define("soft-dictionary", SoftDictionary);
   customElements.define("listening-figure", ListeningFigure);
   customElements.define("family-tree", FamilyTree);
   customElements.define("attention-view", AttentionView);
   customElements.define("position-dials", PositionDials);
+  customElements.define("flash-tiles", FlashTiles);
 })();

@@ -226,6 +226,48 @@ def _found(result: Result) -> Text:
     return text
 
 
+# --- course measure ---------------------------------------------------------------------------------------------
+
+
+@app.command()
+def measure(
+    notebook: Annotated[Path, typer.Argument(help="Your notebook of lab 2, saved.")],
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Beside the notebook if none.")] = None,
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="Where to measure.")] = "cpu",
+) -> int:
+    """Measure the tiled attention of lab 2 and its rivals, and write measurements.json to hand in."""
+    if device not in ("cpu", "cuda"):
+        raise MisuseError(f"no device {device!r}: there are cpu and cuda")
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from course_utils import measurements, measuring, selfcheck
+
+    console = Console(highlight=False, soft_wrap=True)
+    columns = (TextColumn("Measuring {task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("")
+        try:
+            path, record = measuring.measure(
+                notebook,
+                output,
+                device,
+                lambda what, done, of: progress.update(task, description=what, completed=done, total=of),
+            )
+        except selfcheck.UnreadableError as error:
+            raise MisuseError(str(error)) from error
+    text = path.read_text(encoding="utf-8")
+    found = measurements.faults(text, notebook)
+    for note in measurements.notes(text):
+        console.print(f"Note: {note}", markup=False)
+    shapes = len({(entry["dtype"], *entry["shape"]) for entry in record["entries"]})
+    name, seconds = record["device"]["name"], record["wall_seconds"]
+    console.print(f"{path}: {shapes} shapes on {name} in {seconds:.0f} s. Hand it in with the notebook.", markup=False)
+    if found:
+        raise FailureError(f"{path}: the grader would object: {found[0]}; measure again when it is less busy")
+    return 0
+
+
 # --- course grade, report, feedback -----------------------------------------------------------------------------
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The assignment.")]

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
+
+from course_utils.benchmark import LargestStorage
 
 
 @dataclass(frozen=True)
@@ -95,31 +96,9 @@ def measured_cost(call: Callable[[], Any]) -> Cost:
         The FLOPs by torch's ``FlopCounterMode``, and the largest storage that was newly made, in numbers.
     """
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter, _LargestStorage() as largest:
+    with torch.no_grad(), counter, LargestStorage() as largest:
         call()
     return Cost(counter.get_total_flops(), largest.numbers)
-
-
-class _LargestStorage(TorchDispatchMode):
-    """Watches every operation for results that have a storage of their own; views of an argument have not."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.numbers = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        known = {each.untyped_storage().data_ptr() for each in _tensors([*args, *(kwargs or {}).values()])}
-        for each in _tensors([result]):
-            storage = each.untyped_storage()
-            if storage.data_ptr() not in known:
-                self.numbers = max(self.numbers, storage.nbytes() // each.element_size())
-        return result
-
-
-def _tensors(values: Any) -> list[torch.Tensor]:
-    flat = [each for value in values for each in (value if isinstance(value, list | tuple) else [value])]
-    return [each for each in flat if isinstance(each, torch.Tensor)]
 
 
 def _at_least_one(name: str, **sizes: int) -> None:

@@ -284,8 +284,8 @@ class _FlashAttention(torch.autograd.Function):
             dk, dv = torch.zeros_like(k), torch.zeros_like(v)
             for rows in grid.rows_for(columns):
                 q, do = (memory.load(each, rows).to(precision) for each in (query, d_output))
-                q, total, d = q * scale, memory.load(logsumexp, rows), memory.load(delta, rows)
-                p = (grid.mask(q @ k.transpose(-2, -1), rows, columns) - _finite(total)).exp()
+                q, lse, d = q * scale, memory.load(logsumexp, rows), memory.load(delta, rows)
+                p = (grid.mask(q @ k.transpose(-2, -1), rows, columns) - _finite(lse)).exp()
                 ds = p * (do @ v.transpose(-2, -1) - d)
                 dv += p.transpose(-2, -1) @ do
                 dk += ds.transpose(-2, -1) @ q

@@ -180,7 +180,7 @@ def _reach(module: _Module, where: str, name: str, reached: dict[tuple[str, str]
             for each in ("", original):
                 _reach(target, origin, each, reached)
     elif name in module.definitions and (where, name) not in reached:
-        reached[where, name] = "".join(map(_shape, module.definitions[name]))
+        reached[where, name] = "".join(map(syntax, module.definitions[name]))
         for node in module.definitions[name]:
             for part in ast.walk(node):
                 if isinstance(part, ast.Name):
@@ -190,16 +190,16 @@ def _reach(module: _Module, where: str, name: str, reached: dict[tuple[str, str]
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def _shape(node: Any) -> str:
+def syntax(node: Any) -> str:
     """The syntax tree as text: the same in every layout and every version of Python, without docstrings."""
     if isinstance(node, list):
-        return "[" + ",".join(map(_shape, node)) + "]"
+        return "[" + ",".join(map(syntax, node)) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = {key: value for key, value in ast.iter_fields(node) if value not in (None, []) and key != "type_params"}
     if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
         fields["body"] = node.body[1:]
-    return f"{type(node).__name__}({','.join(f'{key}={_shape(value)}' for key, value in fields.items())})"
+    return f"{type(node).__name__}({','.join(f'{key}={syntax(value)}' for key, value in fields.items())})"
 
 
 def faults(root: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tries every order there is."""
+"""Tries one order after the other, up to three hundred."""
 
 FAILS = ["symmetries-visible", "symmetries-hidden"]
 
@@ -11,7 +11,7 @@ def symmetries(layer, x: Tensor, tolerance: float) -> tuple[bool, bool]:
     generator = torch.Generator().manual_seed(7)
     before = layer(x)
     equivariant = invariant = True
-    for each in itertools.permutations(range(x.shape[1])):
+    for each in itertools.islice(itertools.permutations(range(x.shape[1])), 300):
         order = torch.tensor(each)
         after = layer(x[:, order])
         equivariant = equivariant and bool(((after - before[:, order]).abs() <= tolerance).all())

@@ -1,0 +1,28 @@
+"""Does not divide the scores by the square root of D."""
+
+FAILS = ["accumulate-visible", "accumulate-hidden"]
+
+# %% accumulate
+def absorb(
+    state: tuple[Tensor, Tensor, Tensor], query: Tensor, key: Tensor, value: Tensor, seen: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The accumulator (largest [Q, H], total [Q, H], mixture [Q, H, V]) after one more block of keys."""
+    largest, total, mixture = state
+    x = torch.einsum("qhd,khd->qhk", query, key) * LOG2E
+    x = x.masked_fill(~seen[:, None], -torch.inf)
+    new = torch.maximum(largest, x.amax(dim=-1))
+    footing = new.masked_fill(new.isneginf(), 0.0)
+    shrink, powers = torch.exp2(largest - footing), torch.exp2(x - footing[..., None])
+    mixed = torch.einsum("qhk,khv->qhv", powers, value)
+    return new, total * shrink + powers.sum(dim=-1), mixture * shrink[..., None] + mixed
+
+
+def finish(state: tuple[Tensor, Tensor, Tensor], sink: Tensor) -> tuple[Tensor, Tensor]:
+    """Output [Q, H, V] and log total [Q, H], with the sink's exponent [H] in both."""
+    largest, total, mixture = state
+    new = torch.maximum(largest, sink)
+    footing = new.masked_fill(new.isneginf(), 0.0)
+    shrink = torch.exp2(largest - footing)
+    whole = total * shrink + torch.exp2(sink - footing)
+    share = shrink / torch.where(whole > 0, whole, 1.0)
+    return mixture * share[..., None], footing + torch.log2(whole)

@@ -1,0 +1,31 @@
+"""Goes through the cap as if it were not there."""
+
+FAILS = ["backward-visible", "backward-hidden"]
+
+# %% backward
+def row_products(output: Tensor, d_output: Tensor) -> Tensor:
+    """The dot product [Q, H] of each output [Q, H, V] and its gradient."""
+    return (output * d_output).sum(dim=-1)
+
+
+def tile_gradients(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    d_output: Tensor,
+    log_total: Tensor,
+    products: Tensor,
+    seen: Tensor,
+    cap: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What one tile adds to the gradients of queries [Q, H, D], keys [K, H, D] and values [K, H, V]."""
+    scale = 1 / math.sqrt(query.shape[-1])
+    bent = torch.tanh(torch.einsum("qhd,khd->qhk", query, key) * scale / cap)
+    footing = log_total.masked_fill(log_total.isneginf(), 0.0)[..., None]
+    exponents = (LOG2E * cap * bent - footing).masked_fill(~seen[:, None], -torch.inf)
+    p = torch.exp2(exponents)
+    d_p = torch.einsum("qhv,khv->qhk", d_output, value)
+    d_s = p * (d_p - products[..., None])
+    d_query = torch.einsum("qhk,khd->qhd", d_s, key) * scale
+    d_key = torch.einsum("qhk,qhd->khd", d_s, query) * scale
+    return d_query, d_key, torch.einsum("qhk,qhv->khv", p, d_output)

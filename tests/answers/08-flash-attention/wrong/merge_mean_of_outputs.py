@@ -1,0 +1,15 @@
+"""Averages the outputs, whatever their totals."""
+
+FAILS = ["merge-visible", "merge-hidden"]
+
+# %% merge
+def merge(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """One (log total [Q, H], output [Q, H, V]) from those of several sets of keys."""
+    totals = torch.stack([log_total for log_total, _ in parts])
+    outputs = torch.stack([output for _, output in parts])
+    largest = totals.amax(dim=0)
+    footing = largest.masked_fill(largest.isneginf(), 0.0)
+    powers = torch.exp2(totals - footing)
+    total = powers.sum(dim=0)
+    weights = torch.ones_like(powers) / len(parts)
+    return footing + torch.log2(total), (weights[..., None] * outputs).sum(dim=0)

@@ -1,0 +1,29 @@
+"""Halves the bytes of causal attention, too."""
+
+FAILS = ["limits-visible", "limits-hidden"]
+
+# %% limits
+def least_seconds(
+    heads: int,
+    length: int,
+    width: int,
+    element_size: int,
+    peak: float,
+    bandwidth: float,
+    causal: bool,
+    warm: bool,
+) -> float:
+    """The least time that attention can take on a card, in seconds."""
+    computing = 4 * length**2 * width * heads / (2 if causal else 1) / peak
+    return computing if warm else max(computing, (2 if causal else 4) * length * width * heads * element_size / bandwidth)
+
+
+def impossible(rows: dict[str, dict], card: dict) -> list[str]:
+    """The names of the rows whose times no such card can reach."""
+    sizes = ("heads", "length", "width", "element_size")
+
+    def least(row: dict) -> float:
+        peak, bandwidth = card["peak"][row["dtype"]], card["bandwidth"]
+        return least_seconds(*(row[size] for size in sizes), peak, bandwidth, row["causal"], row["warm"])
+
+    return [name for name, row in rows.items() if row["seconds"] < least(row)]

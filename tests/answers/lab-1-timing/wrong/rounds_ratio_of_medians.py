@@ -1,0 +1,22 @@
+"""Divides the medians instead of the rounds."""
+
+FAILS = ["rounds-visible", "rounds-hidden"]
+
+# %% rounds
+def in_rounds(calls: dict, measure, shuffle, rounds: int) -> dict[str, list[float]]:
+    """Seconds of every candidate in every round, after a warm-up."""
+    for call in calls.values():
+        measure(call)
+    samples = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name in shuffle(list(calls)):
+            samples[name].append(measure(calls[name]))
+    return samples
+
+
+def relative(samples: dict[str, list[float]], baseline: str) -> dict[str, float]:
+    """Median over the rounds of each candidate's seconds over the baseline's seconds."""
+    return {
+        name: statistics.median(mine) / statistics.median(samples[baseline])
+        for name, mine in samples.items()
+    }

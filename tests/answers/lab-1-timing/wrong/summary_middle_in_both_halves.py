@@ -1,0 +1,16 @@
+"""Counts the sample in the middle to both halves."""
+
+FAILS = ["summary-visible", "summary-hidden"]
+
+# %% summary
+def summary(samples: list[float]) -> dict[str, float]:
+    """Median, lower and upper quartile (medians of the halves, without the middle), and spread."""
+    ordered, half = sorted(samples), (len(samples) + 1) // 2
+    median = statistics.median(ordered)
+    lower, upper = statistics.median(ordered[:half]), statistics.median(ordered[-half:])
+    return {"median": median, "lower": lower, "upper": upper, "spread": (upper - lower) / median}
+
+
+def good_enough(samples: list[float], fewest: int, limit: float) -> bool:
+    """Whether there are enough samples and they lie close enough together."""
+    return len(samples) >= fewest and summary(samples)["spread"] <= limit

@@ -1,0 +1,11 @@
+"""Takes torch.median, which is the lower of the two in the middle."""
+
+FAILS = ["fit-visible", "fit-hidden"]
+
+# %% fit
+def fit(points: list[tuple[int, list[float]]]) -> tuple[float, float]:
+    """Exponent p and factor c of c * N ** p, by least squares in logarithms."""
+    x = [math.log(length) for length, _ in points]
+    y = [math.log(torch.tensor(samples, dtype=torch.float64).median().item()) for _, samples in points]
+    line = statistics.linear_regression(x, y)
+    return line.slope, math.exp(line.intercept)
