@@ -224,9 +224,9 @@ def test_a_loop_that_swallows_the_interrupt_is_one_line(checked: Callable[..., R
     ("content", "said"),
     [
         (None, "there is no such file; the course's notebooks are in exercises/"),
-        ("# not JSON", "not a notebook, or a damaged one: download it again"),
-        ("[1, 2]", "not a notebook, or a damaged one: download it again"),
-        ("\xff\xfe", "not a notebook, or a damaged one: download it again"),
+        ("# not JSON", "not a notebook, or a damaged one: save it again, or go back to its last checkpoint"),
+        ("[1, 2]", "not a notebook, or a damaged one: save it again, or go back to its last checkpoint"),
+        ("\xff\xfe", "not a notebook, or a damaged one: save it again, or go back to its last checkpoint"),
         (nbformat.writes(nbformat.v4.new_notebook()), "not a notebook of this course; those are in exercises/"),
     ],
 )

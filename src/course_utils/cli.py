@@ -264,7 +264,7 @@ def measure(
     name, seconds = record["device"]["name"], record["wall_seconds"]
     console.print(f"{path}: {shapes} shapes on {name} in {seconds:.0f} s. Hand it in with the notebook.", markup=False)
     if found:
-        raise FailureError(f"{path}: the grader would object: {found[0]}; measure again when it is less busy")
+        raise FailureError(f"{path}: the grader would object: {found[0]}; does it say the same if you measure again?")
     return 0
 
 

@@ -127,7 +127,9 @@ def parse(record_text: str) -> dict[str, Any]:
     except RecursionError:
         raise RecordError("the record is nested too deeply") from None
     except ValueError as error:
-        raise RecordError(f"the record is not JSON: {short(str(error))}") from None
+        raise RecordError(
+            f"the record is damaged ({short(str(error))}): run `course measure {LAB}.ipynb` again"
+        ) from None
     if not isinstance(record, dict):
         raise RecordError(f"the record is a {type(record).__name__}, expected an object with named fields")
     return record

@@ -78,9 +78,11 @@ def measure(notebook: Path, output: Path | None, device: str, told: Told) -> tup
         hashed = measurements.source_hash(source)
     except measurements.RecordError as error:
         raise MeasureError(str(error)) from error
+    path = output or notebook.with_name("measurements.json")
+    if not os.access(path.resolve().parent, os.W_OK):
+        raise MeasureError(f"{path}: there is no such folder, or it cannot be written to")
     job = {"setup": setup, "source": source, "device": device}
     record = {"format": FORMAT, "lab": LAB, "source_hash": hashed, **_run(job, notebook.resolve().parent, told)}
-    path = output or notebook.with_name("measurements.json")
     _write(path, as_text(record))
     return path, record
 
@@ -194,10 +196,13 @@ def _said(where: str) -> Iterator[None]:
     try:
         yield
     except NotImplementedError:
-        raise MeasureError(f"{where} is not written yet: fill it in, run `course check`, save, then measure") from None
+        raise MeasureError(
+            f"{where} (problem 1) is not written yet in the saved notebook: write it, save it, check it, then measure"
+        ) from None
     except (Exception, SystemExit) as error:
         words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise MeasureError(f"{where} stopped with {words}: `course check` says more") from error
+        alone = isinstance(error, NameError) and "all that it needs must stand in this one cell"
+        raise MeasureError(f"{where} stopped with {words}: {alone or '`course check` says more'}") from error
 
 
 def _shapes(device: str) -> Iterator[tuple[str, int, int]]:
@@ -223,11 +228,14 @@ def _require_right(absorb: Callable[..., Any], finish: Callable[..., Tensor], de
     query, key, value = (each.to(device) for each in inputs(0, 2 * ROWS + 1, WIDTHS[0]))
     with _said(f"cell '{MEASURED}'"):
         output = tiled_attention(absorb, finish, query, key, value)
+        held = peak_memory(lambda: tiled_attention(absorb, finish, query, key, value), device=device)
         wrong = float((output - naive_attention(*_heads_first(query, key, value)).transpose(0, 1)).abs().max())
     if not wrong <= 1e-4:
         raise MeasureError(
             f"the attention of cell '{MEASURED}' is not right yet, by up to {wrong:.3g}: `course check` says more"
         )
+    if held < output.nbytes:
+        raise MeasureError(f"cell '{MEASURED}' computes outside of torch (in NumPy?): its memory cannot be measured")
 
 
 def _heads_first(*tensors: Tensor) -> list[Tensor]:

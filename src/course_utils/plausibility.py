@@ -36,6 +36,7 @@ UNKNOWN_CARD = 4.0  # so much faster than the fastest card of CARDS may one be t
 TIME_SLOPES = {"cpu": (0.4, 3.5), "cuda": (-0.4, 3.2)}
 MEMORY_SLOPES = {"naive": (1.7, 2.2), "sdpa_math": (1.0, 2.3), "tiled": (0.3, 1.4)}
 OTHER_MEMORY = (-0.4, 2.3)
+CLOCK_TICK = 2e-7  # seconds: the clocks of processors tick at least as finely, mostly every 100 ns
 SAME_PATTERN = 3e-3  # so little may two sets of samples differ, as a share of their spread, to count as one
 
 
@@ -98,7 +99,13 @@ def _incomplete(record: Mapping[str, Any]) -> Iterator[str]:
         for length in LENGTHS:
             for name in REQUIRED:
                 if (name, "float32", length, width) not in keys:
-                    yield f"{name} in float32 at N = {length}, width {width}: missing"
+                    yield f"{name} in float32 at N = {length}, width {width}: missing{_why(record, name)}"
+
+
+def _why(record: Mapping[str, Any], name: str) -> str:
+    """What the record itself says of a measurement that is not there."""
+    missed = (each for each in record["not_run"] if (each["implementation"], each["dtype"]) == (name, "float32"))
+    return next((f" ({short(each['reason'])})" for each in missed), "")
 
 
 def _miscounted(record: Mapping[str, Any]) -> Iterator[str]:
@@ -132,8 +139,8 @@ def _too_fast(record: Mapping[str, Any]) -> Iterator[str]:
         moved = 4 * length * heads * width * BYTES[entry["dtype"]]
         least = _least_seconds(device, entry["flops"], moved, entry["dtype"])
         if min(entry["seconds"]) < least:
-            took, bound = 1e6 * min(entry["seconds"]), 1e6 * least
-            yield f"{_name(entry)}: {took:.3g} µs, but {short(device['name'])} needs at least {bound:.3g} µs"
+            took, bound = 1e3 * min(entry["seconds"]), 1e3 * least
+            yield f"{_name(entry)}: {took:.3g} ms, but {short(device['name'])} needs at least {bound:.3g} ms"
 
 
 def _least_seconds(device: Mapping[str, Any], flops: int, moved: int, dtype: str) -> float:
@@ -202,13 +209,15 @@ def _made_up(record: Mapping[str, Any]) -> Iterator[str]:
     for entry in record["entries"]:
         seconds, distinct = entry["seconds"], len(set(entry["seconds"]))
         steps = [after - before for before, after in pairwise(sorted(seconds))]
+        tick = min((step for step in steps if step > 0), default=0.0)
+        coarse = on_cpu and tick > CLOCK_TICK  # finer steps are those of a real clock, and equal samples then no wonder
         if max(seconds) - min(seconds) < 1e-6 * min(seconds):
             yield f"{_name(entry)}: the samples are constant"
-        elif distinct < (0.6 * len(seconds) if on_cpu else 3):  # a card's clock ticks in steps that show
+        elif distinct < (0.6 * len(seconds) if coarse else 3):
             yield f"{_name(entry)}: {distinct} different samples of {len(seconds)}: a clock gives more"
         elif on_cpu and max(steps) - min(steps) < 1e-3 * max(steps):
             yield f"{_name(entry)}: the samples stand at equal distances"
-        elif on_cpu and 2 * sum(_digits(each) <= 3 for each in seconds) > len(seconds):
+        elif coarse and 2 * sum(_digits(each) <= 3 for each in seconds) > len(seconds):
             yield f"{_name(entry)}: the samples are rounded to three digits, as if typed"
 
 
@@ -248,9 +257,12 @@ def _scaled(record: Mapping[str, Any]) -> Iterator[str]:
 def _pattern(seconds: Sequence[float]) -> np.ndarray | None:
     """The samples in order of size, with mean 0 and spread 1; none where few differ.
 
-    The two largest are left out: one that was far from all the others would make all patterns look the same.
+    The largest third is left out, and what is far from the median: where a machine stalled, the stalls are far from all
+    the others and would make all patterns look the same.
     """
-    ordered = np.sort(np.array(seconds))[:-2]
+    ordered = np.sort(np.array(seconds))
+    ordered = ordered[: max(8, len(ordered) * 2 // 3)]
+    ordered = ordered[ordered <= 1.5 * ordered[len(ordered) // 2]]
     if len(np.unique(ordered)) < 6:
         return None
     return (ordered - ordered.mean()) / ordered.std()

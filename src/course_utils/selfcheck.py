@@ -115,7 +115,9 @@ def read(path: Path) -> NotebookNode:
     except OSError as error:
         raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from error
     except Exception as error:  # nbformat raises many types for what is not a notebook
-        raise UnreadableError(f"{path}: not a notebook, or a damaged one: download it again") from error
+        raise UnreadableError(
+            f"{path}: not a notebook, or a damaged one: save it again, or go back to its last checkpoint"
+        ) from error
     course = nb.metadata.get("course")
     if not isinstance(course, dict) or not course.get("assignment"):
         raise UnreadableError(f"{path}: not a notebook of this course; those are in exercises/")
