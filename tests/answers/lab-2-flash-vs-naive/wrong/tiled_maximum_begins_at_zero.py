@@ -1,6 +1,6 @@
 """Begins with a largest score of 0, which rows far below never reach."""
 
-FAILS = ["tiled-visible"]
+FAILS = ["tiled-visible", "tiled-hidden"]
 
 # %% tiled
 def absorb(state, queries: Tensor, keys: Tensor, values: Tensor):
