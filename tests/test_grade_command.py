@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -137,10 +139,19 @@ def test_killed_at_ten_moments_it_goes_on_where_it_was(root: Path, made, tmp_pat
     assert exported(root, killed) == exported(root, calm)
 
 
+def test_another_grader_beside_it_takes_nothing_from_it(root: Path, made, tmp_path: Path) -> None:
+    folder = a_class(tmp_path, made, 1)
+    with socket.socket() as taken:  # where Dask would like to show its dashboard
+        with contextlib.suppress(OSError):
+            taken.bind(("", 8787))
+        taken.listen()
+        assert "1 to grade" in grade(root, folder)
+
+
 def test_one_worker_or_several_one_of_them_killed_give_the_same_grades(root: Path, made, tmp_path: Path) -> None:
     one, killed = (a_class(tmp_path / name, made, 30) for name in ("one", "killed"))
     grade(root, one, "--workers", 1)
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster:
         pids = [worker.process.pid for worker in cluster.workers.values()]
         process = start(root, "grade", NAME, "--course", killed, "--scheduler", cluster.scheduler_address)
         with process:

@@ -76,7 +76,7 @@ def workers(count: int, scheduler: str | None = None, *, unsafe: bool = False) -
                     threads_per_worker=min(count, THREADS),
                     processes=count > THREADS,
                     memory_limit=0,  # what takes memory is watched by its own limits
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # a port of its own: another grader may run beside this one
                     silence_logs=logging.CRITICAL,
                 )
             )
