@@ -154,7 +154,7 @@ def test_what_cannot_be_measured_is_one_line(root: Path, words: tuple[str, ...],
     [
         (
             "def absorb(*_):\n    raise NotImplementedError()\nfinish = absorb",
-            f"cell '{MEASURED}' is not written yet",
+            f"cell '{MEASURED}' (problem 1) is not written yet",
         ),
         ("print('{}')\nimport sys\nsys.stdout.flush()\n1 / 0", f"cell '{MEASURED}' stopped with ZeroDivisionError"),
         ("import os\nos._exit(3)", "the process that measures died: out of memory, or a call of exit()"),
