@@ -32,6 +32,7 @@ from course_utils.benchmark import compare, peak_memory, time_call
 from course_utils.flash import naive_attention
 from course_utils.measurements import FEWEST, FORMAT, LAB, MEASURED
 from course_utils.plausibility import BYTES, LENGTHS, LONGER, WIDTHS, checksum, inputs
+from course_utils.release import write_atomically
 from course_utils.roofline import attention_flops
 
 ROWS = 128  # keys of a block that `absorb` is given
@@ -120,15 +121,10 @@ def as_text(record: Mapping[str, Any]) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write a file so that it appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        write_atomically(path, text.encode())
     except OSError as error:
         raise MeasureError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 # --- in the clean process ---------------------------------------------------------------------------------------
