@@ -83,10 +83,7 @@ def error(found: Tensor, truth: Tensor) -> float:
 def test_float32_is_as_exact_as_the_naive_form(n_queries: int, n_keys: int) -> None:
     """At most twice the naive error and 1e-5, forward and backward, against float64.
 
-    With scores 60 times as large gradients are sums of numbers far above 1, of which rounding leaves more than 1e-5:
-    that of a key is made of queries 60 times as large. There, and for gradients only, the 1e-5 is of the largest number
-    that goes in or comes out. (With one key its gradient is 0; the naive form finds exactly that, Δ takes it as a
-    difference of two sums.)
+    With one key its gradient is 0, and the naive form finds exactly that: Δ must then be no sum that was rounded.
     """
     for width, causal, factor in ((w, c, f) for w in WIDTHS for c in (False, True) for f in (1, 60)):
         query, key, value = inputs(n_queries, n_keys, width, 24, 2, dtype=torch.float32)
@@ -102,18 +99,18 @@ def test_float32_is_as_exact_as_the_naive_form(n_queries: int, n_keys: int) -> N
             tensors,
             upstream,
         )
-        into = [None, tensors[1], tensors[0], upstream]
-        for name, exact, plain, found, other in zip(("output", *"qkv"), truth, naive, tiled, into, strict=True):
-            unit = 1.0
-            if factor > 1 and other is not None:
-                unit = max(1.0, other.abs().max().item(), exact.abs().max().item())
-            bound = 2 * error(plain, exact) + 1e-5 * unit
-            assert error(found, exact) <= bound, (name, width, causal, factor)
+        for name, exact, plain, found in zip(("output", *"qkv"), truth, naive, tiled, strict=True):
+            assert error(found, exact) <= 2 * error(plain, exact) + 1e-5, (name, width, causal, factor)
 
 
 @pytest.mark.parametrize("blocks", BLOCKS)
 @pytest.mark.parametrize("factor", [1, 60])
 def test_the_result_does_not_depend_on_the_blocks(blocks: tuple[int, int], factor: float) -> None:
+    """Within the same bound, where the naive error is the largest of six orders in which its scores can be summed.
+
+    Of one order alone it is a matter of luck at 60 times the scores: naive gradients in another order exceed it in 28
+    of 480 comparisons, tiled ones in 13 of 672.
+    """
     query, key, value = inputs(33, 50, 16, 24, dtype=torch.float32)
     tensors, upstream = [query * factor, key, value], randn(33, 24, seed=7).float()
     for causal in (False, True):
@@ -122,15 +119,22 @@ def test_the_result_does_not_depend_on_the_blocks(blocks: tuple[int, int], facto
             [each.double() for each in tensors],
             upstream.double(),
         )
-        naive = with_gradients(lambda q, k, v: naive_attention(q, k, v, causal=causal), tensors, upstream)  # noqa: B023
+        orders = [torch.arange(16), *(torch.randperm(16, generator=torch.Generator().manual_seed(i)) for i in range(5))]
+        naive = [
+            with_gradients(
+                lambda q, k, v: naive_attention(q[:, order], k[:, order], v, causal=causal),  # noqa: B023
+                tensors,
+                upstream,
+            )
+            for order in orders
+        ]
         tiled = with_gradients(
             lambda q, k, v: flash_attention(q, k, v, causal=causal, blocks=blocks)[0],  # noqa: B023
             tensors,
             upstream,
         )
-        unit = 1.0 if factor == 1 else tensors[0].abs().max().item()
-        for exact, plain, found, scale in zip(truth, naive, tiled, (1, unit, unit, unit), strict=True):
-            assert error(found, exact) <= 2 * error(plain, exact) + 1e-5 * scale
+        for exact, found, *plain in zip(truth, tiled, *naive, strict=True):
+            assert error(found, exact) <= 2 * max(error(each, exact) for each in plain) + 1e-5
 
 
 @pytest.mark.parametrize("blocks", BLOCKS)
@@ -479,7 +483,7 @@ def test_slow_memory_counts_what_crosses() -> None:
 def test_the_largest_tensor_grows_with_the_length_and_not_with_its_square() -> None:
     def tiled(length: int) -> int:
         leaves = [each.requires_grad_() for each in inputs(length, length, 64, 64, dtype=torch.float32)]
-        return largest_tensor(lambda: flash_attention(*leaves, causal=True, blocks=(128, 256))[0].sum().backward())
+        return largest_tensor(lambda: flash_attention(*leaves, causal=True, blocks=(128, 128))[0].sum().backward())
 
     def naive(length: int) -> int:
         tensors = inputs(length, length, 4, 4, dtype=torch.float32)
@@ -494,7 +498,7 @@ def test_the_largest_tensor_grows_with_the_length_and_not_with_its_square() -> N
 def test_nothing_of_size_n_by_n_is_kept_for_the_backward() -> None:
     n, heads, width = 600, 2, 8
     leaves = [each.requires_grad_() for each in inputs(n, n, width, width, heads, dtype=torch.float32)]
-    kept = heads * n * (4 * width + 1) * 4  # queries, keys, values, output, and one number a query
+    kept = heads * n * (4 * width * 4 + 8)  # queries, keys, values, output, and one float64 a query
     assert saved_bytes(lambda: flash_attention(*leaves, causal=True)) == kept
     assert saved_bytes(lambda: naive_attention(*leaves)) > heads * n * n * 4
     output, _ = flash_attention(*leaves)

@@ -35,15 +35,15 @@ def test_the_traffic_of_tiles_is_what_a_loop_over_them_counts(
     for n_queries, n_keys, width, value_width in SIZES:
         visited = tiles(n_queries, n_keys, blocks, causal)
         loaded = e * n_queries * width + sum(e * len(j) * (width + value_width) for _, j in visited)
-        stored = e * n_queries * value_width + s * n_queries
+        stored = e * n_queries * value_width + 8 * n_queries
         sizes = (n_queries, n_keys, width, value_width, blocks)
         forward = tile_traffic(*sizes, causal=causal, element_size=e, heads=heads)
         assert forward == Traffic(heads * loaded, heads * stored)
 
         loaded = 2 * e * n_queries * value_width + e * n_keys * (width + value_width)
-        stored = s * n_queries + e * n_keys * (width + value_width)
+        stored = 8 * n_queries + e * n_keys * (width + value_width)
         for i, _ in visited:
-            loaded += len(i) * (e * width + e * value_width + s + s + s * width)
+            loaded += len(i) * (e * width + e * value_width + 8 + 8 + s * width)
             stored += len(i) * s * width
         backward = tile_traffic(*sizes, causal=causal, backward=True, element_size=e, heads=heads)
         assert backward == Traffic(heads * loaded, heads * stored)
@@ -51,8 +51,8 @@ def test_the_traffic_of_tiles_is_what_a_loop_over_them_counts(
 
 def test_traffic_worked_by_hand() -> None:
     # Q = 4, K = 6, D = V = 2, blocks of 2 queries and 3 keys, float32: queries 8 numbers, keys and values 24 for each
-    # of two blocks of queries; out go 8 numbers and 4 log-sum-exps.
-    assert tile_traffic(4, 6, 2, 2, (2, 3)) == Traffic(4 * (8 + 2 * 24), 4 * (8 + 4))
+    # of two blocks of queries; out go 8 numbers and 4 log-sum-exps of 8 bytes.
+    assert tile_traffic(4, 6, 2, 2, (2, 3)) == Traffic(4 * (8 + 2 * 24), 4 * 8 + 8 * 4)
     # Queries 0, 1, 2 and 3 see 3, 4, 5 and 6 keys, so that both blocks of queries meet both blocks of keys; with blocks
     # of one query the first meets one.
     assert tile_traffic(4, 6, 2, 2, (2, 3), causal=True) == tile_traffic(4, 6, 2, 2, (2, 3))

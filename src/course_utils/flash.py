@@ -46,6 +46,10 @@ class Partial(NamedTuple):
         """``[..., Q, V]``: the values, weighted by the softmax over all keys seen; zeros where there was none."""
         return self.mixed / self.total.masked_fill(self.total == 0, 1)[..., None]
 
+    def double(self) -> Partial:
+        """The same in float64."""
+        return Partial(*(each.double() for each in self))
+
     def logsumexp(self) -> Tensor:
         """``[..., Q]``: the logarithm of the sum of exp(score) over all keys seen; −inf where there was none."""
         return self.maximum + self.total.log()
@@ -168,8 +172,8 @@ def flash_attention(
 ) -> tuple[Tensor, Tensor]:
     """softmax(Q Kᵀ / √D) V without the matrix: Dao (2023), Algorithms 1 and 2.
 
-    Half-precision inputs are computed with in float32, a tile at a time. Gradients of first order flow through both
-    results.
+    Half-precision inputs are computed with in float32, a tile at a time. What the backward subtracts from a number of
+    nearly its size, the log-sum-exp and Δ, is kept in float64. Gradients of first order flow through both results.
 
     Args:
         query: ``[..., Q, D]``, floating point.
@@ -253,7 +257,7 @@ class _FlashAttention(torch.autograd.Function):
         grid = _Grid(query.shape[-2], key.shape[-2], blocks, causal)
         precision = torch.promote_types(query.dtype, torch.float32)
         output = query.new_empty(*query.shape[:-1], value.shape[-1])
-        logsumexp = query.new_empty(*query.shape[:-1], 1, dtype=precision)
+        logsumexp = query.new_empty(*query.shape[:-1], 1, dtype=torch.float64)
         for rows in grid.rows:
             q = memory.load(query, rows).to(precision) * query.shape[-1] ** -0.5
             state = _nothing_seen(q, value.shape[-1])
@@ -263,17 +267,18 @@ class _FlashAttention(torch.autograd.Function):
                 state = merge_softmax(state, partial_softmax(scores, v))
                 memory.tiles += 1
             memory.store(output, rows, state.output())
-            memory.store(logsumexp, rows, state.logsumexp()[..., None])
+            memory.store(logsumexp, rows, state.double().logsumexp()[..., None])
         ctx.save_for_backward(query, key, value, output, logsumexp)
         ctx.grid, ctx.memory = grid, memory
         ctx.set_materialize_grads(False)
-        return output, logsumexp.squeeze(-1)
+        return output, logsumexp.squeeze(-1).to(precision)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_output: Tensor | None, d_logsumexp: Tensor | None) -> tuple[Tensor | None, ...]:
         query, key, value, output, logsumexp = ctx.saved_tensors
-        grid, memory, precision = ctx.grid, ctx.memory, logsumexp.dtype
+        grid, memory = ctx.grid, ctx.memory
+        precision = torch.promote_types(query.dtype, torch.float32)
         scale = query.shape[-1] ** -0.5
         d_output = torch.zeros_like(output) if d_output is None else d_output
         delta = _delta(output, d_output, d_logsumexp, grid, memory)
@@ -285,8 +290,8 @@ class _FlashAttention(torch.autograd.Function):
             for rows in grid.rows_for(columns):
                 q, do = (memory.load(each, rows).to(precision) for each in (query, d_output))
                 q, lse, d = q * scale, memory.load(logsumexp, rows), memory.load(delta, rows)
-                p = (grid.mask(q @ k.transpose(-2, -1), rows, columns) - _finite(lse)).exp()
-                ds = p * (do @ v.transpose(-2, -1) - d)
+                p = (grid.mask(q @ k.transpose(-2, -1), rows, columns) - _finite(lse)).exp().to(precision)
+                ds = p * (do.double() @ v.double().transpose(-2, -1) - d).to(precision)
                 dv += p.transpose(-2, -1) @ do
                 dk += ds.transpose(-2, -1) @ q
                 memory.store(d_query, rows, memory.load(d_query, rows) + ds @ k * scale)
@@ -306,10 +311,9 @@ def _delta(output: Tensor, d_output: Tensor, d_logsumexp: Tensor | None, grid: _
 
     A log-sum-exp that was used itself gives each score its weight times that gradient, so it goes in here too.
     """
-    precision = torch.promote_types(output.dtype, torch.float32)
-    delta = output.new_empty(*output.shape[:-1], 1, dtype=precision)
+    delta = output.new_empty(*output.shape[:-1], 1, dtype=torch.float64)
     for rows in grid.rows:
-        o, do = (memory.load(each, rows).to(precision) for each in (output, d_output))
+        o, do = (memory.load(each, rows).double() for each in (output, d_output))
         block = (o * do).sum(-1, keepdim=True)
         if d_logsumexp is not None:
             block = block - memory.load(d_logsumexp[..., None], rows)

@@ -70,12 +70,13 @@ def tile_traffic(
 ) -> Traffic:
     """What :func:`course_utils.flash.flash_attention` moves, to the byte.
 
-    With e bytes a number and s = max(e, 4) where it is computed with and kept in float32, for each head:
+    With e bytes a number, s = max(e, 4) where it is kept in float32 at least, and 8 of a log-sum-exp and of a Δ, for
+    each head:
 
     - forward, for each block of queries all keys and values: loads e·(Q·D + ⌈Q/B_q⌉·K·(D + V)), stores e·Q·V, and the
-      log-sum-exp, s·Q;
-    - backward, first Δ: loads e·2·Q·V, stores s·Q. Then keys and values once, and for each block of keys all queries
-      with their gradients and two numbers a row: loads e·K·(D + V) + ⌈K/B_k⌉·Q·(e·(D + V) + s·(2 + D)), stores
+      log-sum-exp, 8·Q;
+    - backward, first Δ: loads e·2·Q·V, stores 8·Q. Then keys and values once, and for each block of keys all queries
+      with their gradients and two numbers a row: loads e·K·(D + V) + ⌈K/B_k⌉·Q·(e·(D + V) + 2·8 + s·D), stores
       e·K·(D + V) + ⌈K/B_k⌉·Q·s·D.
 
     With a causal mask a block of queries meets, in the place of all K keys and ⌈K/B_k⌉ blocks, only the blocks up to
@@ -104,11 +105,11 @@ def tile_traffic(
     if backward:
         pairs = sum(rows * tiles for rows, tiles in met)  # how often a query is loaded, over all queries
         return Traffic(
-            heads * (2 * e * n_queries * value_width + row * n_keys + pairs * (row + s * (2 + width))),
-            heads * (s * n_queries + row * n_keys + pairs * s * width),
+            heads * (2 * e * n_queries * value_width + row * n_keys + pairs * (row + 2 * 8 + s * width)),
+            heads * (8 * n_queries + row * n_keys + pairs * s * width),
         )
     keys = sum(min(tiles * blocks[1], n_keys) for _, tiles in met)  # how many keys are loaded
-    return Traffic(heads * (e * n_queries * width + row * keys), heads * (e * n_queries * value_width + s * n_queries))
+    return Traffic(heads * (e * n_queries * width + row * keys), heads * (e * n_queries * value_width + 8 * n_queries))
 
 
 def _tiles_by_row(n_queries: int, n_keys: int, blocks: tuple[int, int], causal: bool) -> list[tuple[int, int]]:
