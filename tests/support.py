@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import linecache
 import os
 import re
 import subprocess
@@ -13,13 +14,19 @@ import tempfile
 import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import nbformat
 from nbformat import NotebookNode
 
 from course_utils import measurements, notebooks, release
+
+# Triton's own functions are interpreted, or not, from its import on, and torch imports it when it first optimises.
+with mock.patch.dict(os.environ, TRITON_INTERPRET="1"), contextlib.suppress(ImportError):
+    import triton  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = ROOT / "tests" / "answers"
@@ -119,15 +126,24 @@ def handed_in(made: release.Released, cells: dict[str, str]) -> dict[str, bytes]
 
 @contextlib.contextmanager
 def working_folder(made: release.Released, cells: dict[str, str]) -> Iterator[None]:
-    """Be where graded cells find what they may read: the files that were handed in, and the notebook."""
-    if not made.handed_in:
-        yield
-        return
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        notebook = nbformat.writes(submission(made, cells)).encode()
-        for path, content in {**handed_in(made, cells), f"{made.name}.ipynb": notebook}.items():
-            release.write_atomically(Path(path), content)
-        yield
+    """Be where graded cells find what they may read: the files that were handed in, and the notebook itself.
+
+    What the cells put into the environment is taken away again: setup cells turn Triton's interpreter on.
+    """
+    with mock.patch.dict(os.environ):
+        if not _reads_notebook(made.instructor):
+            yield
+            return
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            notebook = nbformat.writes(submission(made, cells)).encode()
+            for path, content in {**handed_in(made, cells), f"{made.name}.ipynb": notebook}.items():
+                release.write_atomically(Path(path), content)
+            yield
+
+
+@cache
+def _reads_notebook(instructor: bytes) -> bool:
+    return notebooks.reads_notebook(reads(instructor))
 
 
 def of_problems(nb: NotebookNode, solutions: Collection[str]) -> NotebookNode:
@@ -169,7 +185,10 @@ def _run_cell(source: str, where: str, namespace: dict[str, Any]) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # in a kernel a warning is a line on stderr; here it would be an error
-            exec(compile(source, f"<{where}>", "exec"), namespace)
+            name = f"<{where}>"
+            # As a kernel does: Triton reads a function's source again, and interprets it wrongly where it finds none.
+            linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+            exec(compile(source, name, "exec"), namespace)
     except (Exception, SystemExit) as error:
         return f"{type(error).__name__}: {error}"
     return None

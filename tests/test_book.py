@@ -2,9 +2,11 @@
 
 import functools
 import http.server
+import importlib.util
 import re
 import threading
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -284,3 +286,19 @@ def test_without_javascript_there_is_the_still_picture(browser, chapter):
     page.goto(chapter)
     assert page.locator("soft-dictionary .still svg").first.is_visible()
     page.context.close()
+
+
+def test_without_triton_only_the_page_on_the_kernel_is_not_run(monkeypatch):
+    source = Path(__file__).parents[1] / "book"
+    specification = importlib.util.spec_from_file_location("course_book", source / "_ext" / "course_book.py")
+    extension = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(extension)
+    for triton, left_out in ((object(), []), (None, ["08b-triton.md"])):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name, found=triton: found)
+        config = SimpleNamespace(nb_execution_excludepatterns=[])
+        extension.leave_without_outputs(None, config)
+        pages = sorted(path.name for path in source.glob("*.md"))
+        matched = [
+            p for p in pages if any(PurePosixPath(p).match(each) for each in config.nb_execution_excludepatterns)
+        ]
+        assert matched == left_out

@@ -19,14 +19,16 @@ FLOORS: dict[str, int | None] = {
     **dict.fromkeys(("sound", "saliency"), 0),
     **dict.fromkeys(("attention", "positional"), 1),
     **dict.fromkeys(("flash", "seq2seq", "blocks", "pronouns"), 2),
-    **dict.fromkeys(("decoders", "transformer", "language_model"), 3),
+    **dict.fromkeys(("decoders", "transformer", "language_model", "flash_triton"), 3),
     **dict.fromkeys(("wirings", "decoding", "induction"), 4),
     "training": 5,
     **dict.fromkeys(("plotting", "interactive", "listening", "family_tree"), None),
     **dict.fromkeys(("attention_view", "dials", "head_view", "tiles_view"), None),
     **dict.fromkeys(("benchmark", "roofline", "costs", "checks", "claims", "records"), None),
+    "interpreted": None,
     **dict.fromkeys(("notebooks", "form", "release", "selfcheck", "grading", "cli"), TOP),
-    **dict.fromkeys(("measuring", "measurements", "plausibility"), TOP),
+    **dict.fromkeys(("measuring", "measurements", "plausibility", "ahead"), TOP),
+    **dict.fromkeys(("bench", "bench_table", "rivals"), TOP),
 }
 
 

@@ -7,7 +7,16 @@ from collections.abc import Callable
 
 import pytest
 
-from course_utils.roofline import CARDS, Card, Traffic, attention_flops, naive_traffic, roofline, tile_traffic
+from course_utils.roofline import (
+    CARDS,
+    Card,
+    Traffic,
+    attention_flops,
+    kernel_traffic,
+    naive_traffic,
+    roofline,
+    tile_traffic,
+)
 
 SIZES = [(1, 1, 3, 2), (5, 7, 3, 4), (17, 17, 16, 16), (7, 23, 5, 11), (23, 7, 5, 11), (64, 64, 8, 8)]  # Q, K, D, V
 BLOCKS = [(1, 1), (4, 3), (3, 8), (16, 16), (100, 100)]
@@ -49,6 +58,30 @@ def test_the_traffic_of_tiles_is_what_a_loop_over_them_counts(
         assert backward == Traffic(heads * loaded, heads * stored)
 
 
+@pytest.mark.parametrize("blocks", BLOCKS)
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("element_size", [2, 4])
+def test_the_traffic_of_kernels_is_what_loops_over_their_tiles_count(
+    blocks: tuple[int, int], causal: bool, element_size: int
+) -> None:
+    e, heads = element_size, 3
+    for n_queries, n_keys, width, value_width in SIZES:
+        visited, row = tiles(n_queries, n_keys, blocks, causal), e * (width + value_width)
+        by_queries = sum(row * len(j) for _, j in visited)
+        by_keys = sum((row + 4 + 4) * len(i) for i, _ in visited)
+        sizes = (n_queries, n_keys, width, value_width, blocks)
+        forward = kernel_traffic(*sizes, causal=causal, element_size=e, heads=heads)
+        stored = e * n_queries * value_width + 4 * n_queries
+        assert forward == Traffic(heads * (e * n_queries * width + by_queries), heads * stored)
+
+        of_delta = Traffic(2 * e * n_queries * value_width, 4 * n_queries)
+        of_keys = Traffic(row * n_keys + by_keys, row * n_keys)
+        of_queries = Traffic((row + 4 + 4) * n_queries + by_queries, e * n_queries * width)
+        three = (of_delta, of_keys, of_queries)
+        backward = kernel_traffic(*sizes, causal=causal, backward=True, element_size=e, heads=heads)
+        assert backward == Traffic(heads * sum(k.loaded for k in three), heads * sum(k.stored for k in three))
+
+
 def test_traffic_worked_by_hand() -> None:
     # Q = 4, K = 6, D = V = 2, blocks of 2 queries and 3 keys, float32: queries 8 numbers, keys and values 24 for each
     # of two blocks of queries; out go 8 numbers and 4 log-sum-exps of 8 bytes.
@@ -57,6 +90,11 @@ def test_traffic_worked_by_hand() -> None:
     # of one query the first meets one.
     assert tile_traffic(4, 6, 2, 2, (2, 3), causal=True) == tile_traffic(4, 6, 2, 2, (2, 3))
     assert tile_traffic(4, 6, 2, 2, (1, 3), causal=True).loaded == 4 * (8 + (1 + 2 + 2 + 2) * 12)
+    # The kernels store the log-sum-exp in 4 bytes. Backward, two bytes a number: Δ loads 2 · 8 numbers; the blocks of
+    # keys load themselves, 24, and twice 16 numbers and 8 statistics; those of queries 16 and 8, and twice the 24.
+    assert kernel_traffic(4, 6, 2, 2, (2, 3), element_size=4) == Traffic(4 * (8 + 2 * 24), 4 * 8 + 4 * 4)
+    loaded = 2 * 16 + (2 * 24 + 2 * (2 * 16 + 4 * 8)) + (2 * 16 + 4 * 8 + 2 * 2 * 24)
+    assert kernel_traffic(4, 6, 2, 2, (2, 3), backward=True) == Traffic(loaded, 4 * 4 + 2 * 24 + 2 * 8)
     # Q = K = 3, D = V = 1: 6 numbers in for the scores, 9 out; 9 in, 9 out; 9 + 3 in, 3 out. Two bytes each.
     assert naive_traffic(3, 3, 1, 1, element_size=2) == Traffic(2 * (6 + 9 + 12), 2 * (9 + 9 + 3))
     assert Traffic(5, 7).total == 12
@@ -94,6 +132,9 @@ def test_flops_are_counted_as_in_the_papers() -> None:
         (lambda: tile_traffic(0, 1, 1, 1, (1, 1)), "tile_traffic: n_queries: expected at least 1, got 0"),
         (lambda: tile_traffic(1, 1, 1, 1, (1, 0)), "tile_traffic: blocks[1]: expected at least 1, got 0"),
         (lambda: tile_traffic(1, 1, 1, 1, (1, 1), heads=0), "tile_traffic: heads: expected at least 1, got 0"),
+        (lambda: kernel_traffic(1, 1, 1, 0, (1, 1)), "kernel_traffic: value_width: expected at least 1, got 0"),
+        (lambda: kernel_traffic(1, 1, 1, 1, (0, 1)), "kernel_traffic: blocks[0]: expected at least 1, got 0"),
+        (lambda: kernel_traffic(1, 1, 1, 1, (1, 1), heads=-1), "kernel_traffic: heads: expected at least 1, got -1"),
         (lambda: naive_traffic(1, -1, 1, 1), "naive_traffic: n_keys: expected at least 1, got -1"),
         (lambda: attention_flops(1, 1, 0), "attention_flops: width: expected at least 1, got 0"),
         (lambda: roofline(0, 1, CARDS["T4"], "float16"), "roofline: flops: expected more than 0, got 0"),

@@ -147,6 +147,12 @@ def mend_roles(app: Sphinx, page: str, template: str, context: dict[str, Any], d
         context["body"] = context.get("body", "").replace(old, new)
 
 
+def leave_without_outputs(app: Sphinx, config: Any) -> None:
+    """Do not run the page on the kernel where there is no Triton: outside Linux."""
+    if importlib.util.find_spec("triton") is None:
+        config.nb_execution_excludepatterns = [*config.nb_execution_excludepatterns, "08b-triton.md"]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the parts."""
     # On a fresh machine Matplotlib builds its list of fonts and says so on stderr: here, not in a chapter's cell.
@@ -156,6 +162,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_post_transform(DropRepeatedIds)
     # Local extensions are set up after jupyter-book's own.
     drop_thebe(app)
+    app.connect("config-inited", leave_without_outputs)
     app.connect("env-get-outdated", reread_after_restyling)
     app.connect("html-page-context", mend_roles)
     app.connect("build-finished", copy_mathjax)

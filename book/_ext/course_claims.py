@@ -68,8 +68,14 @@ def fill(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Put the claims in their place, in the order of the pages."""
     for place in list(doctree.findall(claims_table)):
         known = claims_of(app.env)
-        order = [each for each in app.env.toctree_includes.get(app.config.root_doc, ()) if each in known]
+        order = [each for each in _in_order(app, app.config.root_doc) if each in known]
         place.replace_self(nodes.raw("", _markup(app, page, {each: known[each] for each in order}), format="html"))
+
+
+def _in_order(app: Sphinx, page: str) -> list[str]:
+    """The pages below one, each followed by those below it."""
+    below = app.env.toctree_includes.get(page, [])
+    return [each for child in below for each in (child, *_in_order(app, child))]
 
 
 def _markup(app: Sphinx, page: str, known: dict[str, list[dict[str, Any]]]) -> str:

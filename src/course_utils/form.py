@@ -22,12 +22,14 @@ SEED_LINE = re.compile(r"^SEED = \d[\d_]*\b", re.MULTILINE)
 
 
 def faults(nb: NotebookNode) -> Iterator[str]:
-    """What breaks the contract, the gravest first: limits, ids, regions, solution cells, test cells, problems."""
-    for found in (_limit_faults, _id_faults, _region_faults, _solution_faults, _test_faults, _problem_faults):
+    """What breaks the contract, the gravest first: header, ids, regions, solution cells, test cells, problems."""
+    for found in (_header_faults, _id_faults, _region_faults, _solution_faults, _test_faults, _problem_faults):
         yield from found(nb)
 
 
-def _limit_faults(nb: NotebookNode) -> Iterator[str]:
+def _header_faults(nb: NotebookNode) -> Iterator[str]:
+    if not isinstance(wanted := course_of(nb).get("notebook", False), bool):
+        yield f"course metadata `notebook` is true where graded cells read the notebook's file, not {wanted!r}"
     limits = course_of(nb).get("limits", {})
     known = [item.name for item in fields(Limits)]
     if not isinstance(limits, dict) or (unknown := [name for name in limits if name not in known]):

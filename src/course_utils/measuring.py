@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import secrets
 import subprocess
 import sys
@@ -80,11 +81,10 @@ def measure(notebook: Path, output: Path | None, device: str, told: Told) -> tup
     except measurements.RecordError as error:
         raise MeasureError(str(error)) from error
     path = output or notebook.with_name("measurements.json")
-    if not os.access(path.resolve().parent, os.W_OK):
-        raise MeasureError(f"{path}: there is no such folder, or it cannot be written to")
+    require_writable(path)
     job = {"setup": setup, "source": source, "device": device}
     record = {"format": FORMAT, "lab": LAB, "source_hash": hashed, **_run(job, notebook.resolve().parent, told)}
-    _write(path, as_text(record))
+    keep(path, record)
     return path, record
 
 
@@ -117,6 +117,25 @@ def as_text(record: Mapping[str, Any]) -> str:
             text = "[\n  " + ",\n  ".join(json.dumps(each, allow_nan=False) for each in value) + "\n ]"
         lines.append(f" {json.dumps(name)}: {text}")
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def require_writable(path: Path) -> None:
+    """Refuse before anything is measured what could not be written after it.
+
+    Raises:
+        MeasureError: the file's folder is not there, or cannot be written to.
+    """
+    if path.is_dir() or not os.access(path.resolve().parent, os.W_OK):
+        raise MeasureError(f"{path}: there is no such folder, or it cannot be written to")
+
+
+def keep(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record, whole or not at all.
+
+    Raises:
+        MeasureError: it cannot be written.
+    """
+    _write(path, as_text(record))
 
 
 def _write(path: Path, text: str) -> None:
@@ -165,7 +184,7 @@ def _measured(job: Mapping[str, Any], told: Told) -> dict[str, Any]:
         "course": notebooks.package_version(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
-        "device": _device(device),
+        "device": machine(device),
         "seed": seed,
         "wall_seconds": round(time.perf_counter() - began, 3),
         "entries": entries,
@@ -265,8 +284,7 @@ def _entries(
             peaks[name] = peak_memory(calls[name], device=device)
             took += time_call(calls[name], repeats=1, warmup=0, device=device).median
         except RuntimeError as error:  # no such kernel for these inputs, or out of memory
-            reason = str(error).split("\n")[0].split(". ")[0][:150]
-            missed = {"implementation": name, "dtype": dtype, "reason": reason}
+            missed = {"implementation": name, "dtype": dtype, "reason": reason(error)}
             not_run += [] if missed in not_run else [missed]
             del calls[name]
     repeats = min(MOST_SAMPLES, max(FEWEST, round(SECONDS / took)))
@@ -291,24 +309,31 @@ def _by_torch(backend: SDPBackend, query: Tensor, key: Tensor, value: Tensor) ->
         return scaled_dot_product_attention(query[None], key[None], value[None])[0]
 
 
-def _device(device: str) -> dict[str, Any]:
+def reason(error: BaseException) -> str:
+    """The first sentence of an error, for a record: without the paths of this machine."""
+    first = str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
+    return re.sub(r"(?<![\w.])(/[\w.+-]+){2,}", "…", first)[:150]
+
+
+def machine(device: str) -> dict[str, Any]:
+    """What is measured on, for a record: kind, name and driver of the device, cores and threads of the processor."""
     cpu = {"cores": os.cpu_count() or 1, "threads": torch.get_num_threads()}
     if device == "cuda":
         ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        return {"type": "cuda", "name": torch.cuda.get_device_name(), "driver": _said_by(ask), **cpu}
-    return {"type": "cpu", "name": _processor(), "driver": "", **cpu}
+        return {"type": "cuda", "name": torch.cuda.get_device_name(), "driver": said_by(ask), **cpu}
+    return {"type": "cpu", "name": processor(), "driver": "", **cpu}
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name, as the system tells it."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    return _said_by(["sysctl", "-n", "machdep.cpu.brand_string"]) or platform.processor() or platform.machine()
+    return said_by(["sysctl", "-n", "machdep.cpu.brand_string"]) or platform.processor() or platform.machine()
 
 
-def _said_by(command: list[str]) -> str:
+def said_by(command: list[str]) -> str:
     """The first line that a command prints, empty where it cannot be run."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)

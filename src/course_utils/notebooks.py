@@ -113,6 +113,14 @@ def problems(nb: NotebookNode) -> list[Problem]:
     return list(found.values())
 
 
+def reads_notebook(nb: NotebookNode) -> bool:
+    """Whether graded cells find the notebook, as ``ASSIGNMENT.ipynb``, where they run.
+
+    The source asks for it by ``notebook: true``; an assignment with ``files`` has it too, to compare them with.
+    """
+    return bool(course_of(nb).get("notebook") or course_of(nb).get("files"))
+
+
 def checksum(cell: NotebookNode) -> str:
     """The checksum of nbgrader/utils.py (compute_checksum), written again for installs without nbgrader."""
     meta = nbgrader_of(cell)
@@ -193,5 +201,6 @@ def run(nb: NotebookNode, folder: Path, timeout: int = CELL_TIMEOUT) -> None:
         if client.interrupted:  # nbclient takes a cancelled wait for a dead kernel
             raise KeyboardInterrupt from None
         raise KernelError(
-            f"the kernel died in {current[0]} or just before it: out of memory, or a call of exit()?"
+            f"the kernel died in {current[0]} or just before it: "
+            "out of memory, a call of exit(), or a pointer out of bounds?"
         ) from error

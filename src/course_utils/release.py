@@ -231,6 +231,7 @@ def check_answers(made: Released) -> None:
         stub = nbformat.reads(made.instructor.decode(), as_version=4)
         for cell in filter(is_solution, stub.cells):
             cell.source = stubs[cell.id]
+        write_atomically(folder / f"{made.name}.ipynb", nbformat.writes(stub).encode())
         _run(made.name, "stub", stub, folder)
     for where, cell in labelled(stub):
         if is_test(cell) and _score(cell) > 0:

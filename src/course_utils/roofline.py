@@ -112,6 +112,59 @@ def tile_traffic(
     return Traffic(heads * (e * n_queries * width + row * keys), heads * (e * n_queries * value_width + 8 * n_queries))
 
 
+def kernel_traffic(
+    n_queries: int,
+    n_keys: int,
+    width: int,
+    value_width: int,
+    blocks: tuple[int, int],
+    *,
+    causal: bool = False,
+    backward: bool = False,
+    element_size: int = 2,
+    heads: int = 1,
+) -> Traffic:
+    """What :func:`course_utils.flash_triton.flash_attention` moves, to the byte, when its tiles are given.
+
+    As :func:`tile_traffic`, but 4 bytes a log-sum-exp and a Δ, and in the backward each tile is made twice, so that no
+    gradient is loaded. With e bytes a number, for each head:
+
+    - forward: loads e·(Q·D + ⌈Q/B_q⌉·K·(D + V)), stores e·Q·V + 4·Q;
+    - backward, Δ: loads e·2·Q·V, stores 4·Q; keys and values: loads e·K·(D + V) + ⌈K/B_k⌉·Q·(e·(D + V) + 2·4), stores
+      e·K·(D + V); queries: loads Q·(e·(D + V) + 2·4) + ⌈Q/B_q⌉·K·e·(D + V), stores e·Q·D.
+
+    A causal mask leaves what it leaves there, and a log-sum-exp with a gradient of its own adds 4·Q loaded.
+
+    Args:
+        n_queries: Q.
+        n_keys: K.
+        width: D.
+        value_width: V.
+        blocks: ``(B_q, B_k)`` of the kernel, or of both that the backward has.
+        causal: query i sees the keys 0 to i + K − Q.
+        backward: what the backward moves, without the forward.
+        element_size: e, bytes of a number of queries, keys, values and output.
+        heads: H, times the size of the batch.
+
+    Raises:
+        ValueError: a size is below 1.
+    """
+    _at_least_one("kernel_traffic", n_queries=n_queries, n_keys=n_keys, width=width, value_width=value_width)
+    _at_least_one("kernel_traffic", **dict(zip(("blocks[0]", "blocks[1]"), blocks, strict=True)))
+    _at_least_one("kernel_traffic", element_size=element_size, heads=heads)
+    e, row = element_size, element_size * (width + value_width)
+    met = _tiles_by_row(n_queries, n_keys, blocks, causal)
+    keys = sum(min(tiles * blocks[1], n_keys) for _, tiles in met)  # how many keys pass by all blocks of queries
+    if not backward:
+        loaded, stored = e * n_queries * width + row * keys, e * n_queries * value_width + 4 * n_queries
+        return Traffic(heads * loaded, heads * stored)
+    queries = sum(rows * tiles for rows, tiles in met)  # and how many queries all blocks of keys
+    loaded = 2 * e * n_queries * value_width
+    loaded += row * n_keys + (row + 2 * 4) * queries
+    loaded += (row + 2 * 4) * n_queries + row * keys
+    return Traffic(heads * loaded, heads * (4 * n_queries + row * n_keys + e * n_queries * width))
+
+
 def _tiles_by_row(n_queries: int, n_keys: int, blocks: tuple[int, int], causal: bool) -> list[tuple[int, int]]:
     """For each block of queries how many rows it has, and how many blocks of keys it meets."""
     ends = [min(start + blocks[0], n_queries) for start in range(0, n_queries, blocks[0])]

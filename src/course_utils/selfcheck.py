@@ -84,9 +84,12 @@ def check(path: Path, timeout: int = notebooks.CELL_TIMEOUT) -> Report:
 
     Raises:
         UnreadableError: there is no such file, or it is not a notebook of this course.
-        CheckError: its kernel died, or a cell could not be stopped.
+        CheckError: its kernel died, a cell could not be stopped, or its tests would read another file.
     """
     nb = read(path)
+    course = nb.metadata["course"]
+    if course.get("notebook") and path.stem != course["assignment"]:
+        raise CheckError(f"{path}: its tests read the notebook by its name: save it as {course['assignment']}.ipynb")
     changed = _changed_cells(nb)
     for cell in nb.cells:
         if cell.cell_type == "code":
@@ -95,7 +98,6 @@ def check(path: Path, timeout: int = notebooks.CELL_TIMEOUT) -> Report:
         notebooks.run(nb, path.resolve().parent, timeout)
     except notebooks.KernelError as error:
         raise CheckError(f"{path}: {error}") from error
-    course = nb.metadata["course"]
     costing, elsewhere = forbidden_by_problem(nb, nb)
     results = [_result(problem, nb, costing.get(problem.name, [])) for problem in _expected(nb)]
     warnings = [*_version_warnings(course), *changed, *_duplicates(nb), *_unused(elsewhere), *_stopped(nb, results)]

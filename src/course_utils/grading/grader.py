@@ -36,11 +36,12 @@ from course_utils.grading.integrity import integrity_notes
 from course_utils.grading.isolate import Limits
 from course_utils.grading.outputs import Kept
 from course_utils.grading.records import Graded, Submission, Verdict
-from course_utils.grading.sandbox import Watch, launcher
+from course_utils.grading.sandbox import SandboxError, Watch, launcher
 from course_utils.grading.untrusted import RefusedError, read_notebook, shown
 from course_utils.grading.warm import Parent, Warm
 from course_utils.notebooks import course_of, grade_id, graded_cells, is_solution, is_test, label
 
+_POINTER = ": it read or wrote memory that is not its own; a pointer out of bounds, or a mask that is missing?"
 LINGER = 0.5  # seconds for a process to end that has closed its connection, so that its exit status is known
 
 
@@ -136,7 +137,7 @@ class Grader:
         """Grade one submission; whatever it does, there is an answer. Several threads may do so at once.
 
         Raises:
-            SandboxError: its process could not be isolated.
+            SandboxError: its process, or one that a graded cell starts, could not be isolated.
             GoneError: a warm parent is gone, and so is the one that took its place.
         """
         parents = self.parents
@@ -264,6 +265,8 @@ class _Attempts:
                 event, _ = frames.receive(connection, frames.TRUSTED)
                 if "done" in event or "lost" in event:
                     return event
+                if "unfit" in event:
+                    raise SandboxError(event["unfit"])
                 self._note(event, watches)
         except (GoneError, WireError):
             return {}
@@ -320,5 +323,6 @@ def _ending(status: int) -> str:
     if status >= 0:
         return f"it exited with status {status}"
     with contextlib.suppress(ValueError):
-        return f"it was ended by {signal.Signals(-status).name}"
+        name = signal.Signals(-status).name
+        return f"it was ended by {name}{_POINTER if -status in (signal.SIGSEGV, signal.SIGBUS) else ''}"
     return f"it was ended by signal {-status}"

@@ -6,10 +6,11 @@ submission ends here. It is given a job and the student's socket, and tells as i
 Its job is one frame: ``source`` (what the assignment was prepared as), the notebook ``submission``, ``skip`` (places
 of student's cells that are not run), ``judged`` (graded cells whose verdict stands), ``search`` (whether forbidden
 names are looked for: reading a student's code can be made costly too) and ``files``, the names of what lies beside the
-notebook on both sides, their content as blobs. Where the assignment declares files, the notebook lies here as well.
+notebook on both sides, their content as blobs. Where the assignment has graded cells read it, the notebook lies here
+as well.
 What it tells, one frame each: ``{"begin": [kind, place]}`` before the search and before each cell,
 ``{"forbidden": […]}``, ``{"ran": place, "outputs": […]}``, ``{"verdict": …}``, at last ``{"done": true}``, or
-``{"lost": "…"}`` where the student's process is.
+``{"lost": "…"}`` where the student's process is, or ``{"unfit": "…"}`` where this machine cannot judge at all.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from nbformat import NotebookNode
 from course_utils.grading import frames, split
 from course_utils.grading.forbidden import forbidden_by_problem
 from course_utils.grading.frames import TRUSTED, GoneError, WireError
+from course_utils.grading.sandbox import SandboxError
 from course_utils.grading.split import Ran, Step, Student
-from course_utils.notebooks import grade_id, is_locked
+from course_utils.notebooks import grade_id, is_locked, reads_notebook
 
 _sources: dict[str, NotebookNode] = {}
 
@@ -61,7 +63,7 @@ def main(descriptor: int) -> None:
             frames.send(connection, {"forbidden": [found, list(map(asdict, others))]})
         frames.send(connection, {"begin": ["files", 0]})
         _lay_out(student, dict(zip(job["files"], blobs, strict=True)))
-        if source.metadata["course"].get("files"):  # a graded cell may compare them with the notebook
+        if reads_notebook(source):
             path = Path(f"{source.metadata['course']['assignment']}.ipynb")
             path.write_text(nbformat.writes(submission), "utf-8", "replace")
         steps = [step for step in split.plan(source, submission) if not _is_over(step, job)]
@@ -70,6 +72,8 @@ def main(descriptor: int) -> None:
         frames.send(connection, {"done": True})
     except (GoneError, WireError) as error:
         frames.send(connection, {"lost": str(error) if isinstance(error, WireError) else ""})
+    except SandboxError as error:
+        frames.send(connection, {"unfit": str(error)})
 
 
 def _lay_out(student: Student, files: Mapping[str, bytes]) -> None:

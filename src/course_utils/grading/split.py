@@ -23,6 +23,7 @@ from course_utils.grading.frames import GoneError, WireError
 from course_utils.grading.outputs import clean, printable
 from course_utils.grading.peer import LONGEST_TEXT, Peer
 from course_utils.grading.records import Verdict
+from course_utils.grading.sandbox import SandboxError
 from course_utils.notebooks import course_of, grade_id, graded_cells, is_locked, is_solution, is_test, nbgrader_of
 
 WAIT = 120.0  # seconds for one answer of the student's process, where no watch looks after it
@@ -160,6 +161,7 @@ def run(source: NotebookNode, steps: Collection[Step], student: Student) -> Iter
 
     Raises:
         GoneError, WireError: the student's process was lost in the step that was given back last.
+        SandboxError: a graded cell could not start what it must run in a sandbox, which is no fault of the student's.
     """
     namespace: dict[str, Any] = {"__name__": "__main__"}
     defined = _defined(source)
@@ -189,6 +191,8 @@ def _verdict(cell: NotebookNode, namespace: dict[str, Any], student: Student, de
         for name in defined[course_of(cell)["problem"]]:
             namespace[name] = student.name(name)
         _execute(cell.source, namespace)
+    except SandboxError:
+        raise
     except Exception as error:
         words = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
         return Verdict(grade_id(cell), False, printable(words[:LONGEST_TEXT]))

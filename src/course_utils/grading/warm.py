@@ -6,8 +6,8 @@ Started as ``python -m course_utils.grading.warm DESCRIPTOR``, the descriptor be
 orders, one JSON object a packet: ``{"do": "fork", "limits": …, "isolated": …}`` with the submission's socket attached,
 answered by ``{"pid": …}`` and a pidfd of the fork, or of its init where it is isolated; ``{"do": "end", "pid": …}``,
 answered by the exit status; ``{"do": "prepare", "key": …}`` with a file of what all later forks are to know; and
-``{"do": "referees"}`` with the socket on which the second parent takes its orders, which is not answered. It runs no
-torch operation, so that a fork finds no threads.
+``{"do": "referees", "isolated": …}`` with the socket on which the second parent takes its orders, which is not
+answered. It runs no torch operation, so that a fork finds no threads.
 """
 
 from __future__ import annotations
@@ -150,9 +150,10 @@ class Warm(Parent):
             GoneError: this one is gone.
         """
         control, theirs = _packets()
+        order = {"do": "referees", "isolated": self.isolated}
         with theirs:
             try:
-                socket.send_fds(self.control, [json.dumps({"do": "referees"}).encode()], [theirs.fileno()])
+                socket.send_fds(self.control, [json.dumps(order).encode()], [theirs.fileno()])
             except OSError as error:
                 control.close()
                 raise GoneError("the warm parent is gone") from error
@@ -185,7 +186,7 @@ def serve(control: socket.socket, role: ModuleType) -> None:
         if wanted["do"] == "referees":
             if os.fork() == 0:
                 control.close()
-                _serve_referees(descriptors[0])
+                _serve_referees(descriptors[0], wanted["isolated"])
             os.close(descriptors[0])
             continue
         limits = Limits(**wanted["limits"])
@@ -197,12 +198,15 @@ def serve(control: socket.socket, role: ModuleType) -> None:
         socket.send_fds(control, [json.dumps(answer).encode()], [inits[answer["pid"]]] if "pid" in answer else [])
 
 
-def _serve_referees(descriptor: int) -> NoReturn:
+def _serve_referees(descriptor: int, isolated: bool) -> NoReturn:
     """Be the referees' parent. What only they import is imported here, out of students' sight."""
     status = 1
     try:
+        from course_utils import ahead
         from course_utils.grading import referee
 
+        if isolated:  # a compiler reads what a student wrote
+            os.environ[ahead.FRESH_SANDBOX] = "1"
         _freeze()
         serve(socket.socket(fileno=descriptor), referee)
         status = 0
