@@ -51,13 +51,15 @@ def seeded(name: str) -> frozenset[str]:
 def lost_cells(name: str, cells: dict[str, str], seed: int | None = None, *, only_changed: bool = False) -> set[str]:
     """The graded cells that a set of answers loses; on request only those of the problems that it answers.
 
-    With a seed, only cells that have one are run.
+    With a seed, only those tests are run that have one, and no cell that is there to be looked at.
     """
     nb = graded(built(name), cells)
     if only_changed:
         nb = of_problems(nb, cells)
     if seed is not None:
-        nb.cells = [cell for cell in nb.cells if not is_test(cell) or grade_id(cell) in seeded(name)]
+        nb.cells = [
+            cell for cell in nb.cells if grade_id(cell) and (not is_test(cell) or grade_id(cell) in seeded(name))
+        ]
     with working_folder(built(name), cells):
         verdicts = run_in_process(nb, seed)
     return {cell for cell, stopped in verdicts.items() if stopped is not None}

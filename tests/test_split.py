@@ -76,7 +76,7 @@ def test_the_reference_loses_nothing(warm, built, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_stub_loses_everything(warm, built, name: str) -> None:
     handed_in = submission(built[name], stub(built[name]))
-    with working_folder(built[name], {}):
+    with working_folder(built[name], stub(built[name])):
         assert lost(warm, reads(built[name].instructor), handed_in) == set(points(built[name]))
 
 
