@@ -22,7 +22,9 @@ SPLIT_UP = ("test_assignments", "test_split")  # the long modules: each assignme
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--thorough", action="store_true", help="all submissions by nbgrader's own commands, all kernels compiled")
+    parser.addoption(
+        "--thorough", action="store_true", help="all submissions by nbgrader's own commands, all kernels compiled"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
