@@ -381,13 +381,14 @@ def test_whether_the_notebook_is_asked_for_is_yes_or_no(tmp_path: Path) -> None:
 
 # A whole module as the source: what it finds where it runs comes back as its error.
 LOOK = """
-import json, os, triton
+import json, os, sys, triton
 from pathlib import Path
+notebooks = [path for path in Path("/tmp").rglob("*.ipynb") if not path.is_relative_to(sys.prefix)]
 seen = {
     "pid": os.getpid(),
     "processes": len([name for name in os.listdir("/proc") if name.isdigit()]),
     "open": [os.readlink(path).split(":")[0] for path in Path("/proc/self/fd").iterdir() if path.exists()],
-    "notebooks": len(list(Path("/tmp").rglob("*.ipynb"))),
+    "notebooks": len(notebooks),
     "environment": sorted(name for name in os.environ if "COURSE" in name or "SECRET" in name),
     "interfaces": len(Path("/proc/net/dev").read_text().splitlines()) - 2,
 }
