@@ -97,18 +97,14 @@ def tile_traffic(
     Raises:
         ValueError: a size is below 1.
     """
-    _at_least_one("tile_traffic", n_queries=n_queries, n_keys=n_keys, width=width, value_width=value_width)
-    _at_least_one("tile_traffic", **dict(zip(("blocks[0]", "blocks[1]"), blocks, strict=True)))
-    _at_least_one("tile_traffic", element_size=element_size, heads=heads)
+    _require_sizes("tile_traffic", n_queries, n_keys, width, value_width, blocks, element_size, heads)
     e, s, row = element_size, max(element_size, 4), element_size * (width + value_width)
-    met = _tiles_by_row(n_queries, n_keys, blocks, causal)
+    keys, queries = _passing(n_queries, n_keys, blocks, causal)
     if backward:
-        pairs = sum(rows * tiles for rows, tiles in met)  # how often a query is loaded, over all queries
         return Traffic(
-            heads * (2 * e * n_queries * value_width + row * n_keys + pairs * (row + 2 * 8 + s * width)),
-            heads * (8 * n_queries + row * n_keys + pairs * s * width),
+            heads * (2 * e * n_queries * value_width + row * n_keys + queries * (row + 2 * 8 + s * width)),
+            heads * (8 * n_queries + row * n_keys + queries * s * width),
         )
-    keys = sum(min(tiles * blocks[1], n_keys) for _, tiles in met)  # how many keys are loaded
     return Traffic(heads * (e * n_queries * width + row * keys), heads * (e * n_queries * value_width + 8 * n_queries))
 
 
@@ -149,28 +145,40 @@ def kernel_traffic(
     Raises:
         ValueError: a size is below 1.
     """
-    _at_least_one("kernel_traffic", n_queries=n_queries, n_keys=n_keys, width=width, value_width=value_width)
-    _at_least_one("kernel_traffic", **dict(zip(("blocks[0]", "blocks[1]"), blocks, strict=True)))
-    _at_least_one("kernel_traffic", element_size=element_size, heads=heads)
+    _require_sizes("kernel_traffic", n_queries, n_keys, width, value_width, blocks, element_size, heads)
     e, row = element_size, element_size * (width + value_width)
-    met = _tiles_by_row(n_queries, n_keys, blocks, causal)
-    keys = sum(min(tiles * blocks[1], n_keys) for _, tiles in met)  # how many keys pass by all blocks of queries
+    keys, queries = _passing(n_queries, n_keys, blocks, causal)
     if not backward:
         loaded, stored = e * n_queries * width + row * keys, e * n_queries * value_width + 4 * n_queries
         return Traffic(heads * loaded, heads * stored)
-    queries = sum(rows * tiles for rows, tiles in met)  # and how many queries all blocks of keys
     loaded = 2 * e * n_queries * value_width
     loaded += row * n_keys + (row + 2 * 4) * queries
     loaded += (row + 2 * 4) * n_queries + row * keys
     return Traffic(heads * loaded, heads * (4 * n_queries + row * n_keys + e * n_queries * width))
 
 
-def _tiles_by_row(n_queries: int, n_keys: int, blocks: tuple[int, int], causal: bool) -> list[tuple[int, int]]:
-    """For each block of queries how many rows it has, and how many blocks of keys it meets."""
+def _passing(n_queries: int, n_keys: int, blocks: tuple[int, int], causal: bool) -> tuple[int, int]:
+    """How many keys pass by the blocks of queries, and how many queries by the blocks of keys, over all blocks."""
     ends = [min(start + blocks[0], n_queries) for start in range(0, n_queries, blocks[0])]
     seen = [min(max(end + n_keys - n_queries, 0), n_keys) if causal else n_keys for end in ends]
     starts = [0, *ends[:-1]]
-    return [(end - start, -(-keys // blocks[1])) for start, end, keys in zip(starts, ends, seen, strict=True)]
+    met = [(end - start, -(-keys // blocks[1])) for start, end, keys in zip(starts, ends, seen, strict=True)]
+    return sum(min(tiles * blocks[1], n_keys) for _, tiles in met), sum(rows * tiles for rows, tiles in met)
+
+
+def _require_sizes(
+    name: str,
+    n_queries: int,
+    n_keys: int,
+    width: int,
+    value_width: int,
+    blocks: tuple[int, int],
+    element_size: int,
+    heads: int,
+) -> None:
+    _at_least_one(name, n_queries=n_queries, n_keys=n_keys, width=width, value_width=value_width)
+    _at_least_one(name, **dict(zip(("blocks[0]", "blocks[1]"), blocks, strict=True)))
+    _at_least_one(name, element_size=element_size, heads=heads)
 
 
 def naive_traffic(
