@@ -21,6 +21,10 @@ MARKS = {"[x]": True, "[ ]": False}
 VERDICTS = {True: "Right.", False: "Not quite."}
 
 
+class MistakeError(Exception):
+    """What an author wrote is not a question with its options."""
+
+
 class quick_check(nodes.General, nodes.Element):  # noqa: N801 - as docutils names its nodes
     """A question, and after it its options."""
 
@@ -43,24 +47,24 @@ class QuickCheck(SphinxDirective):
         try:
             *question, choices = self.parse_content_to_nodes() or [None]
             if not isinstance(choices, nodes.bullet_list):
-                raise ValueError("the list of options must be there and come last")
+                raise MistakeError("the list of options must be there and come last")
             return [self.check(question, choices)]
-        except ValueError as mistake:
+        except MistakeError as mistake:
             LOGGER.warning("quick-check: %s", mistake, location=self.get_location())
             return []
 
     def check(self, question: list[nodes.Node], choices: nodes.bullet_list) -> quick_check:
         """The question with its options, numbered on its page."""
         if not question:
-            raise ValueError("no question stands before the options")
+            raise MistakeError("no question stands before the options")
         if any(item.astext()[:3] in MARKS for part in question for item in part.findall(nodes.list_item)):
-            raise ValueError("the options are cut into two lists: indent each reason as far as its option's words")
+            raise MistakeError("the options are cut into two lists: indent each reason as far as its option's words")
         if not 2 <= len(choices) <= 4:
-            raise ValueError(f"two to four options are needed, not {len(choices)}")
+            raise MistakeError(f"two to four options are needed, not {len(choices)}")
         options = [_option(item, number) for number, item in enumerate(choices, 1)]
         right = sum(option["right"] for option in options)
         if right != 1:
-            raise ValueError(f"one option must be right, marked [x], not {right}")
+            raise MistakeError(f"one option must be right, marked [x], not {right}")
         name = f"quick-check-{self.env.new_serialno('quick-check') + 1}"
         for option in options:
             option["group"] = name
@@ -71,12 +75,12 @@ class QuickCheck(SphinxDirective):
 
 def _option(item: nodes.list_item, number: int) -> quick_check_option:
     """One option from its place in the list: its words, then the reason, which begins with the verdict."""
-    words, *reason = item.children
-    mark = words.astext()[:3]
-    if mark not in MARKS or not words.astext()[3:].strip():
-        raise ValueError(f"option {number} must begin with [ ] or [x], then its words")
+    words, *reason = item.children or [nodes.paragraph()]
+    mark, rest = words.astext()[:3], words.astext()[3:]
+    if not isinstance(words, nodes.paragraph) or mark not in MARKS or not rest.strip():
+        raise MistakeError(f"option {number} must begin with [ ] or [x], then its words")
     if not reason or not isinstance(reason[0], nodes.paragraph):
-        raise ValueError(f"option {number} has no reason: a paragraph of its own, after a blank line")
+        raise MistakeError(f"option {number} has no reason: a paragraph of its own, after a blank line")
     words[0] = nodes.Text(words[0].astext()[3:].lstrip())
     reason[0][:0] = [nodes.strong("", VERDICTS[MARKS[mark]], classes=["verdict"]), nodes.Text(" ")]
     return quick_check_option("", quick_check_words("", "", *words), *reason, right=MARKS[mark])
