@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,15 @@ class Turns:
     """
 
     def __init__(self, folder: str):
-        self.door, self.room = (open(Path(folder, name), "w") for name in ("door", "room"))
+        self.door, self.room = (os.open(Path(folder, name), os.O_CREAT | os.O_RDWR) for name in ("door", "room"))
+
+    def __enter__(self) -> Turns:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whatever was held is given back."""
+        os.close(self.door)
+        os.close(self.room)
 
     def begin(self, *, alone: bool = False) -> None:
         """Wait for the turn."""
@@ -53,17 +60,19 @@ class Turns:
         fcntl.flock(self.room, fcntl.LOCK_UN)
 
 
-class Failed(Exception):
+class CellError(Exception):
     """A cell failed: its place in the notebook, and what is to be said about it."""
 
 
-def run(notebook: NotebookNode, folder: str, timeout: int, allow_errors: bool, locks: str) -> tuple[NotebookNode, float]:
+def run(
+    notebook: NotebookNode, folder: str, timeout: int, allow_errors: bool, locks: str
+) -> tuple[NotebookNode, float]:
     """Run a page's cells in a fresh kernel; the notebook with their outputs, and the seconds it took.
 
     Raises:
-        Failed: the first cell that raised, took too long or brought the kernel down.
+        CellError: the first cell that raised, took too long or brought the kernel down.
     """
-    turns, reached, began = Turns(locks), 0, time.monotonic()
+    reached, began = 0, time.monotonic()
 
     def begin(cell: NotebookNode, cell_index: int) -> None:
         nonlocal reached
@@ -73,14 +82,15 @@ def run(notebook: NotebookNode, folder: str, timeout: int, allow_errors: bool, l
     def end(**_: Any) -> None:
         turns.end()
 
+    # Times of execution, in the cells' metadata, would make others of them: the cache would not know them again.
+    settings = {"timeout": timeout, "allow_errors": allow_errors, "record_timing": False}
     hooks = {"on_notebook_start": end, "on_cell_execute": begin, "on_cell_executed": end}
-    turns.begin()  # a kernel that starts would disturb a timed cell as well
-    try:
-        NotebookClient(notebook, timeout=timeout, allow_errors=allow_errors, **hooks).execute(cwd=folder)
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        raise Failed(reached, str(error)) from None
-    finally:
-        turns.end()
+    with Turns(locks) as turns:
+        turns.begin()  # a kernel that starts would disturb a timed cell as well
+        try:
+            NotebookClient(notebook, **settings, **hooks).execute(cwd=folder)
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            raise CellError(reached, str(error)) from None
     return notebook, time.monotonic() - began
 
 
@@ -122,7 +132,7 @@ def execute(app: Sphinx, env: Any, pages: list[str]) -> None:
                 client = clients[page]
                 try:
                     notebook, seconds = future.result()
-                except Failed as failure:
+                except CellError as failure:
                     cell, words = failure.args
                     LOGGER.error(words, location=(page, client.cell_line(cell)))
                     failed.append(page)
