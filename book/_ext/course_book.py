@@ -161,6 +161,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_post_transform(InlineFigures)
     app.add_post_transform(DropRepeatedIds)
     # Local extensions are set up after jupyter-book's own.
+    # This one numbers sections when all pages are read, and does not say that they may be read side by side.
+    app.extensions["sphinx_multitoc_numbering"].parallel_read_safe = True
     drop_thebe(app)
     app.connect("config-inited", leave_without_outputs)
     app.connect("env-get-outdated", reread_after_restyling)
