@@ -209,13 +209,14 @@ def _compiled(source: str, name: str) -> CodeType:
 
 
 def nbgrader(course: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the stock command as an instructor would, the environment's programs on PATH: it calls alembic."""
-    bin_folder = Path(sys.executable).parent
-    path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
-    command = [bin_folder / "nbgrader", *words]
-    return subprocess.run(
-        command, cwd=course, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
-    )
+    """Run the stock command as an instructor would."""
+    command, env = [Path(sys.executable).parent / "nbgrader", *words], {**os.environ, "PATH": with_programs()}
+    return subprocess.run(command, cwd=course, env=env, capture_output=True, text=True, check=False)
+
+
+def with_programs() -> str:
+    """PATH with the environment's programs: nbgrader calls alembic."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 # --- a small assignment, so that a kernel starts fast ------------------------------------------------------------

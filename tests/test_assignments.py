@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
+from nbgrader.apps.api import Autograde, CourseDirectory, GenerateAssignment
 from support import (
     ROOT,
     SEED,
@@ -27,8 +31,10 @@ from support import (
     run_in_process,
     stub,
     submission,
+    with_programs,
     working_folder,
 )
+from traitlets.config import PyFileConfigLoader
 
 from course_utils import release
 from course_utils.grading.forbidden import forbidden_by_problem
@@ -149,7 +155,7 @@ EXECUTED = [(name, "stock") for name in NAMES] + [("02-soft-dictionary", "ours")
 def test_nbgrader_gives_answers_their_points(
     name: str, executor: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """`nbgrader autograde` with this repository's configuration, and with nbgrader's own executor.
+    """`nbgrader autograde` with this repository's configuration, and with nbgrader's own executor, a kernel.
 
     Each answer takes seconds, so these are a right and a wrong one, and the stub; all with `--thorough`.
     """
@@ -166,7 +172,7 @@ def test_nbgrader_gives_answers_their_points(
         right, wrong = right[:1], [each for each in wrong if each.enforced_by is None][:1]
     answers = {str(answer): answer for answer in (*right, *wrong)}
     filled = {student: answer.cells for student, answer in answers.items()} | {"stub": stub(made)}
-    scores = grade_class(made, config, tmp_path / "class", filled)
+    scores = grade_class(made, config, tmp_path / "class", filled, by_commands if executor == "ours" else in_process)
 
     worth = points(made)
     for student, answer in answers.items():
@@ -179,9 +185,13 @@ def test_nbgrader_gives_answers_their_points(
 
 
 def grade_class(
-    made: release.Released, config: str, course: Path, answers: dict[str, dict[str, str]]
+    made: release.Released,
+    config: str,
+    course: Path,
+    answers: dict[str, dict[str, str]],
+    autograde: Callable[[Path, str], None],
 ) -> dict[str, float]:
-    """Release to a class and autograde what it handed in, by nbgrader's own commands; student -> score."""
+    """Release to a class and autograde what it handed in, by nbgrader; student -> score."""
     course.mkdir()
     (course / "nbgrader_config.py").write_text(config, encoding="utf-8")
     for student, cells in answers.items():
@@ -190,10 +200,23 @@ def grade_class(
             release.write_atomically(path.parent / relative, content)
         path.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(submission(made, cells), path)
-    done = nbgrader(course, "generate_assignment", made.name)
-    assert done.returncode == 0, done.stderr
+    autograde(course, made.name)
     assert (course / "release" / made.name / f"{made.name}.ipynb").read_bytes().rstrip() == made.student.rstrip()
-    done = nbgrader(course, "autograde", made.name)
-    assert done.returncode == 0, done.stderr
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
         return {student: gradebook.find_submission(made.name, student).score for student in answers}
+
+
+def by_commands(course: Path, name: str) -> None:
+    for command in ("generate_assignment", "autograde"):
+        done = nbgrader(course, command, name)
+        assert done.returncode == 0, done.stderr
+
+
+def in_process(course: Path, name: str) -> None:
+    """What the commands do once they have imported nbgrader, which takes each of them as long as a student's kernel."""
+    config = PyFileConfigLoader("nbgrader_config.py", str(course)).load_config()
+    config.CourseDirectory.update(root=str(course), assignment_id=name)
+    with mock.patch.dict(os.environ, PATH=with_programs()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of nbgrader's own, as little an error as in a command
+        for converter in (GenerateAssignment, Autograde):
+            converter(coursedir=CourseDirectory(config=config), config=config).start()
