@@ -7,6 +7,7 @@ Shapes: ``...`` any batch dimensions, ``T`` time, ``Q`` queries, ``K`` keys, ``E
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -224,7 +225,8 @@ def _where(wrong: Tensor) -> str:
 
 
 def _worst(difference: Tensor) -> tuple[int, ...]:
-    return tuple(int(i) for i in torch.unravel_index(difference.argmax(), difference.shape))
+    # Not by torch.unravel_index, which would first import sympy: half a second for a student whose answer is wrong.
+    return tuple(int(i) for i in np.unravel_index(int(difference.argmax()), difference.shape))
 
 
 def _place(index: tuple[int, ...]) -> str:
