@@ -12,19 +12,10 @@ from sphinx.application import Sphinx
 
 _CHAPTER = re.compile(r"\d\d")
 # Where a word is not running text, already leads somewhere, or is folded away at first.
-_ELSEWHERE = (
-    *(nodes.title, nodes.rubric, nodes.caption, nodes.term, nodes.thead, nodes.footnote),
-    *(
-        nodes.reference,
-        addnodes.pending_xref,
-        nodes.literal,
-        nodes.literal_block,
-        nodes.math,
-        nodes.math_block,
-        nodes.raw,
-    ),
-    quick_check_option,
-)
+_TITLES = (nodes.title, nodes.rubric, nodes.caption, nodes.term, nodes.thead, nodes.footnote)
+_LINKS = (nodes.reference, addnodes.pending_xref)
+_SIGNS = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)
+_ELSEWHERE = (*_TITLES, *_LINKS, *_SIGNS, quick_check_option)
 
 
 def terms_of(env: Any) -> dict[str, tuple[str, str]]:
