@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 from docutils import nodes
@@ -14,10 +14,12 @@ from sphinx.application import Sphinx
 
 from course_utils.claims import Claim
 
-KINDS = {  # heading, and which claims stand below it
-    "Statements of papers": lambda claim: claim.kind == "empirical" and claim.source,
-    "Predictions of our own": lambda claim: claim.kind == "empirical" and not claim.source,
-    "Theorems and counts": lambda claim: claim.kind == "theorem",
+KINDS: dict[str, Callable[[Claim], Any]] = {
+    "papers": lambda claim: claim.kind == "empirical" and claim.source,
+    "predictions": lambda claim: claim.kind == "empirical" and not claim.source,
+    "theorems": lambda claim: claim.kind == "theorem",
+    "partly": lambda claim: claim.verdict.startswith("partly"),
+    "not": lambda claim: claim.verdict.startswith("not"),
 }
 COLUMNS = ("Claim", "Expected", "Measured", "Verdict")
 _DATA = re.compile(r'data-claim="([^"]*)"')
@@ -28,11 +30,15 @@ class claims_table(nodes.General, nodes.Element):  # noqa: N801 - as docutils na
 
 
 class ClaimsTable(Directive):
-    """``{claims-table}``: all claims, by kind and page."""
+    """``{claims-table} KIND``: the claims of a kind, by page. Without a kind: how many there are of each verdict."""
+
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Leave a place for them: other pages may not have been read yet."""
-        return [claims_table()]
+        if self.arguments and self.arguments[0] not in KINDS:
+            raise self.error(f"claims-table: expected one of {', '.join(KINDS)}, got {self.arguments[0]}")
+        return [claims_table(kind="".join(self.arguments))]
 
 
 def collect(app: Sphinx, doctree: nodes.document) -> None:
@@ -66,10 +72,15 @@ def pages_to_write(app: Sphinx, env: Any) -> list[str]:
 
 def fill(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Put the claims in their place, in the order of the pages."""
+    known = claims_of(app.env)
+    ordered = {
+        each: [_claim(record) for record in known[each]]
+        for each in _in_order(app, app.config.root_doc)
+        if each in known
+    }
     for place in list(doctree.findall(claims_table)):
-        known = claims_of(app.env)
-        order = [each for each in _in_order(app, app.config.root_doc) if each in known]
-        place.replace_self(nodes.raw("", _markup(app, page, {each: known[each] for each in order}), format="html"))
+        markup = _table(app, page, ordered, KINDS[place["kind"]]) if place["kind"] else _summary(ordered)
+        place.replace_self(nodes.raw("", f'<div class="all-claims">{markup}</div>', format="html"))
 
 
 def _in_order(app: Sphinx, page: str) -> list[str]:
@@ -78,15 +89,25 @@ def _in_order(app: Sphinx, page: str) -> list[str]:
     return [each for child in below for each in (child, *_in_order(app, child))]
 
 
-def _markup(app: Sphinx, page: str, known: dict[str, list[dict[str, Any]]]) -> str:
-    parts = []
-    for heading, fits in KINDS.items():
-        claims = {where: [claim for claim in map(_claim, records) if fits(claim)] for where, records in known.items()}
-        count = sum(map(len, claims.values()))
-        if count:
-            bodies = (_body(app, page, where, found) for where, found in claims.items() if found)
-            parts.append(f"<h2>{heading} ({count})</h2>{_table(bodies)}")
-    return f'<div class="all-claims">{"".join(parts)}</div>'
+def _summary(known: dict[str, list[Claim]]) -> str:
+    """How many claims came out, and how many did not: a line for each kind."""
+    every = [claim for claims in known.values() for claim in claims]
+    papers, own, theorems = (list(filter(KINDS[kind], every)) for kind in ("papers", "predictions", "theorems"))
+    lines = [
+        f"Of {len(papers)} statements of papers {_verdicts(papers, 'reproduced')}.",
+        f"Of {len(own)} predictions of our own {_verdicts(own, 'as predicted')}.",
+        f"All {len(theorems)} theorems and counts hold.",
+    ]
+    return "".join(f"<p>{line}</p>" for line in lines)
+
+
+def _verdicts(claims: list[Claim], success: str) -> str:
+    def count(verdict: str) -> int:
+        return sum(claim.verdict == verdict for claim in claims)
+
+    partly = f'<a href="#claims-partly"><b>{count(f"partly {success}")}</b> partly</a>'
+    no = f'<a href="#claims-not"><b>{count(f"not {success}")}</b> not</a>'
+    return f"<b>{count(success)}</b> came out {success}, {partly} and {no}"
 
 
 def _claim(record: dict[str, Any]) -> Claim:
@@ -114,7 +135,9 @@ def _row(claim: Claim, link: str) -> str:
     return "<tr>" + "".join(f'<td data-column="{name}">{text}</td>' for name, text in named) + "</tr>"
 
 
-def _table(bodies: Iterable[str]) -> str:
+def _table(app: Sphinx, page: str, known: dict[str, list[Claim]], fits: Callable[[Claim], Any]) -> str:
+    fitting = {where: list(filter(fits, claims)) for where, claims in known.items()}
+    bodies = (_body(app, page, where, claims) for where, claims in fitting.items() if claims)
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     return f'<table class="table"><thead><tr>{head}</tr></thead>{"".join(bodies)}</table>'
 

@@ -6,7 +6,7 @@ It is the same compiler as at a launch: what it refuses would not run. Whether a
 say.
 
 Triton evaluates parts of a kernel while it compiles, so a kernel's text can run code. The grader's referee, which
-knows hidden tests, therefore has the process start in a fresh sandbox (:mod:`course_utils.grading.sandbox`), and a
+knows hidden tests, therefore has the process start in a fresh sandbox (``course_utils.grading.sandbox``), and a
 sandbox that does not start is an error there, never a reason for less. On a student's own machine it is his own code.
 """
 
@@ -83,7 +83,8 @@ class Compiled:
     """What a compiled kernel needs.
 
     Attributes:
-        kernel, target: As in the job.
+        kernel: As in the job.
+        target: As in the job.
         shared: Bytes of shared memory of one program.
         registers: Registers of one thread.
         spilled: Bytes of one thread that found no register and lie in slow memory.
@@ -102,6 +103,8 @@ class Compiled:
 def compile_kernels(source: str, jobs: Sequence[Job]) -> list[Compiled]:
     """Compile kernels of one source, all in one process of their own.
 
+    In the grader, where that process has a sandbox, a ``SandboxError`` says that there is none to be had.
+
     Args:
         source: The kernels' Python text. Where it does not import triton, the imports of triton, of
             ``triton.language`` as ``tl`` and of math are put before it.
@@ -113,7 +116,6 @@ def compile_kernels(source: str, jobs: Sequence[Job]) -> list[Compiled]:
     Raises:
         CompileError: For the first kernel that Triton refuses, that takes the compiler down or too long, or that needs
             more shared memory than the card has.
-        SandboxError: In the grader: the sandbox cannot be had.
     """
     answers = _answers(json.dumps({"source": source, "jobs": [asdict(job) for job in jobs]}))
     results = []

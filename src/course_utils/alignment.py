@@ -67,7 +67,7 @@ def gold_links(alignment: Iterable[Link] | None) -> tuple[set[Link], set[Link]]:
 def alignment_error_rate(
     links: Iterable[Hashable], sure: Iterable[Hashable], possible: Iterable[Hashable] | None = None
 ) -> float:
-    """1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|): Och & Ney (2003).
+    """``1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|)``: Och & Ney (2003).
 
     Args:
         links: A, what was found.

@@ -35,6 +35,7 @@ SYMBOLS = "abcdefghijklmnop"
 TRAIN_SIZE = 20_000
 TEST_PER_SIZE = 200
 
+#: The tokens that are no words have the first numbers: padding, beginning and end of a sentence, an unknown word.
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 
@@ -227,6 +228,7 @@ def _cut(items: list[int], size: int) -> list[list[int]]:
 # English to French, a word for a word. All nouns are masculine and begin with a consonant: nothing has to agree.
 NAMES = {"Anna": "Anna", "Mina": "Mina", "Omar": "Omar", "Paul": "Paul"}
 DETERMINERS = {"a": "un", "my": "mon", "the": "le", "this": "ce"}
+#: The adjectives of the grammar, English to French.
 ADJECTIVES = {
     "black": "noir", "blue": "bleu", "calm": "calme", "faithful": "fidèle", "fast": "rapide", "funny": "drôle",
     "green": "vert", "grey": "gris", "red": "rouge", "white": "blanc",

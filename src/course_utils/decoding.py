@@ -88,7 +88,7 @@ def writer(model: LanguageModel) -> NextScores:
 
 
 def length_penalty(length: int, alpha: float) -> float:
-    """((5 + n) / 6)^α: Wu et al. (2016), Equation 14; their |Y| is n, counted here with the end token.
+    """``((5 + n) / 6)^α``: Wu et al. (2016), Equation 14; their ``|Y|`` is n, counted here with the end token.
 
     Args:
         length: n, tokens.

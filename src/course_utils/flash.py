@@ -142,7 +142,8 @@ class SlowMemory:
     """The large slow memory, seen from a kernel: blocks of rows are loaded from it and stored to it, and counted.
 
     Attributes:
-        loaded, stored: bytes so far, over all batch dimensions.
+        loaded: bytes loaded so far, over all batch dimensions.
+        stored: bytes stored so far, likewise.
         tiles: tiles of scores that were made so far, of each batch entry.
     """
 

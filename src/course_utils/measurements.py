@@ -1,12 +1,12 @@
 """What a record of measurements must be like to be believed: the check of lab 2's ``measurements.json``.
 
-:mod:`course_utils.measuring` writes such a record; here it is only read, as something that anybody may have typed. The
+``course_utils.measuring`` writes such a record; here it is only read, as something that anybody may have typed. The
 check proves that a record is *plausible*, not that it is honest: who knows the rules can make one up that keeps them.
 Nothing of it is run, and its size, depth and numbers are bounded before anything is computed with them.
 
 A record holds, for each implementation of attention, dtype and shape ``[N, H, D]`` (as many queries as keys, heads,
 their width), the seconds of single calls, the most bytes held beyond what was there, the FLOPs by formula, and a
-checksum of the output for seeded inputs. What these numbers must fulfil is in :mod:`course_utils.plausibility`.
+checksum of the output for seeded inputs. What these numbers must fulfil is in ``course_utils.plausibility``.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import ListedColormap
 
-__all__ = ["PALETTE", "attention_heatmap", "course_style", "sequential_cmap", "use_style", "weight_bars"]
+__all__ = ["FONTS", "PALETTE", "attention_heatmap", "course_style", "sequential_cmap", "use_style", "weight_bars"]
 
 #: Name → colour in the light theme. `book/_static/course.css` holds the same names (`--c-ink`, …) with these values
 #: and with a second set for the dark theme; a test compares them. Each colour is used once, so that the book can find
@@ -53,6 +53,7 @@ PALETTE: dict[str, str] = {
 INK_SWITCH = 7
 
 CATEGORIES = ("blue", "orange", "green", "purple")
+#: The folder of the fonts that figures are drawn with.
 FONTS = Path(__file__).parent / "fonts"
 
 

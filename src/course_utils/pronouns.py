@@ -33,9 +33,11 @@ THINGS = (
 VERBS = {"likes": "liked", "finds": "found", "sees": "seen", "wants": "wanted"}
 OF_ANIMALS = ("has a long tail", "is hungry", "has soft fur", "sleeps all day")
 OF_THINGS = ("has a long stalk", "is ripe", "has thin skin", "grows on a tree")
+#: All nouns of the task, first the animals, then the things.
 NOUNS = ANIMALS + THINGS
 
 Design = Literal["one layer", "two layers", "two layers, the first within a sentence"]
+#: The models that the chapter compares.
 DESIGNS: tuple[Design, ...] = ("one layer", "two layers", "two layers, the first within a sentence")
 
 

@@ -238,6 +238,7 @@ _SPARSE = "the sheet's rates for tensor cores are with sparsity, and halved here
 
 # The sheets could not be opened where this was written (November 2026): the numbers are as others print them from the
 # sheets that are named, most of them compared in two places, without a difference but for the one that is told.
+#: Cards by name, with what their data sheets say.
 CARDS: dict[str, Card] = {
     card.name: card
     for card in (

@@ -93,8 +93,8 @@ def colour_opponents(image: Array) -> dict[str, Array]:
     """How much redder than green, greener than red, bluer than yellow, yellower than blue each pixel is.
 
     With r, g, b divided by the intensity: R = r − (g + b)/2, G = g − (r + b)/2, B = b − (r + g)/2 and
-    Y = (r + g)/2 − |r − g|/2 − b, negative values set to 0. Brightness has no influence, but for pixels darker than a
-    tenth of the brightest: they count as black, since hue is not seen in the dark.
+    ``Y = (r + g)/2 − |r − g|/2 − b``, negative values set to 0. Brightness has no influence, but for pixels darker than
+    a tenth of the brightest: they count as black, since hue is not seen in the dark.
 
     Args:
         image: ``[H, W, 3]``.

@@ -55,6 +55,7 @@ class Voice:
     vowels: tuple[tuple[float, ...], ...]
 
 
+#: A low voice.
 LOW_VOICE = Voice(
     pitch=112,
     melody=(0, 3, 1, -2, 2, -1, -4),
@@ -62,6 +63,7 @@ LOW_VOICE = Voice(
     pause=0.07,
     vowels=((700, 1150, 2500), (320, 2000, 2600), (420, 850, 2400)),
 )
+#: A high voice, to be told from the low one.
 HIGH_VOICE = Voice(
     pitch=215,
     melody=(4, 0, -2, 3, 5),

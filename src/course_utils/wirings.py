@@ -25,6 +25,7 @@ from course_utils.scores import dot_score
 from course_utils.seq2seq import Encoder, EncoderDecoder, State, count_parameters
 
 Setting = Literal["encoder-decoder dot", "encoder-decoder qkv", "encoder-only dot", "encoder-only qkv", "tutorial"]
+#: The five wirings.
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
 
 
