@@ -72,7 +72,7 @@ def _role(nb: NotebookNode, cell: NotebookNode) -> str:
     if is_solution(cell):
         return f"**Your answer** to problem {names.index(course_of(cell)['problem']) + 1}."
     if is_test(cell) and course_of(cell).get("tests") == "hidden":
-        return f"**Hidden test**, {points_of(cell):g} points. What it looks at stands here in words; its code runs only in grading."
+        return f"**Hidden test**, {points_of(cell):g} points. Words say what it looks at; it runs in grading only."
     if is_test(cell):
         return f"**Visible test**, {points_of(cell):g} points. Run it as often as you like."
     return "**Given.** It stays as it is." if is_locked(cell) else ""

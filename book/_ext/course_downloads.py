@@ -108,23 +108,28 @@ def renew_wheel(app: Sphinx, error: Exception | None) -> None:
 
 
 def offer(app: Sphinx, page: str, template: str, context: dict[str, Any], document: nodes.document | None) -> None:
-    """Tell the template where the page's notebook lies, and let launch buttons open that one."""
-    target = notebook_of(page)
-    context["notebook"] = target
-    for group in context.get("header_buttons", []):
-        if group.get("label") == "launch-buttons":
-            group["buttons"] = [aimed(button, page, target) for button in group["buttons"]] if target else []
-    context["header_buttons"] = [group for group in context.get("header_buttons", []) if group.get("buttons") != []]
+    """Tell the template of the button where the page's notebook lies."""
+    context["notebook"] = notebook_of(page)
 
 
-def aimed(button: dict[str, str], page: str, target: str | None) -> dict[str, str]:
+def launch(app: Sphinx, page: str, template: str, context: dict[str, Any], document: nodes.document | None) -> None:
+    """Let launch buttons open the page's notebook, and have none where there is none."""
+    target, groups = notebook_of(page), context.get("header_buttons", [])
+    for group in groups:
+        if group.get("label") == "launch-buttons" and target:
+            group["buttons"] = [aimed(button, page, target) for button in group["buttons"]]
+    context["header_buttons"] = [group for group in groups if target or group.get("label") != "launch-buttons"]
+
+
+def aimed(button: dict[str, str], page: str, target: str) -> dict[str, str]:
     """A launch button that opens the generated notebook: the theme names the source, which a service cannot run."""
-    return {**button, "url": re.sub(rf"{re.escape(page)}\.(md|ipynb)", str(target), button.get("url", ""))}
+    return {**button, "url": re.sub(rf"{re.escape(page)}\.(md|ipynb)", target, button["url"])}
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the parts."""
     app.connect("doctree-resolved", write_notebook, priority=900)  # after all that put something into a page
-    app.connect("html-page-context", offer, priority=600)  # after the theme's buttons
+    app.connect("html-page-context", offer, priority=400)  # before the theme leaves out templates that give nothing
+    app.connect("html-page-context", launch, priority=600)  # after the theme made its buttons
     app.connect("build-finished", renew_wheel)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

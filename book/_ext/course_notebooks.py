@@ -1,4 +1,4 @@
-"""A page as a notebook: its code cells from the source, its text as the page shows it, in Markdown that any viewer knows.
+"""A page as a notebook: code cells from its source, its text as the page shows it, in Markdown that every viewer knows.
 
 The text is written from what Sphinx resolved, not from the source: works are cited by name, equations and figures have
 their numbers, and the measured numbers are those of the page.
@@ -164,7 +164,7 @@ class Markdown:
         return node.astext() if "html" in node["format"].split() else ""
 
     def word_reference(self, node: nodes.Element) -> str:
-        """A link to another site as it is; one to the book where it is known at which address that is, else its words."""
+        """A link to another site as it is; one into the book where the book's address is known, else its words."""
         words, target = self.inline(node), node.get("refuri", "")
         if node.get("internal") or not target:
             page = self.env.app.builder.get_target_uri(self.page)
