@@ -167,8 +167,9 @@ class Markdown:
         """A link to another site as it is; one into the book where the book's address is known, else its words."""
         words, target = self.inline(node), node.get("refuri", "")
         if node.get("internal") or not target:
-            page = self.env.app.builder.get_target_uri(self.page)
-            target = f"{self.base.rstrip('/')}/{target or page + '#' + node.get('refid', '')}" if self.base else ""
+            target = target or f"#{node.get('refid', '')}"
+            page = self.env.app.builder.get_target_uri(self.page) if target.startswith("#") else ""
+            target = f"{self.base.rstrip('/')}/{page}{target}" if self.base else ""
         return f"[{words}]({target})" if target else words
 
     # --- blocks ---
