@@ -1,4 +1,4 @@
-"""What readers take home from the built book: chapters as notebooks, the package, the assignments. `make test` builds it."""
+"""What readers take home from the built book: chapters as notebooks, the package, the assignments."""
 
 import hashlib
 import html
