@@ -67,12 +67,14 @@ def load(path: str | Path) -> Record:
     """Read a record.
 
     Args:
-        path: the file, ``data/NAME.json`` from a page of the book.
+        path: the file, ``data/NAME.json`` from a page of the book; away from the book, the package's own is read.
 
     Raises:
         FileNotFoundError: there is none.
     """
     file = Path(path).resolve()
+    if not file.is_file():
+        file = PACKAGE / "recorded" / file.name
     if not file.is_file():
         raise FileNotFoundError(f"there is no record {path}: `make experiments` makes it")
     kept = json.loads(file.read_text(encoding="utf-8"))
