@@ -23,7 +23,7 @@ OPTIONS = "_static/documentation_options.js"
 
 PICTURE = re.compile(r"data:image/png;base64,([^\"]+)")
 SOUND = re.compile(r"data:audio/wav;base64,([^\"]+)")
-QUALITY = 82  # of 100: beside the original no difference is seen
+QUALITY = 75  # of 100: beside the original no difference is seen
 
 
 class LightenOutputs(SphinxPostTransform):
@@ -69,7 +69,8 @@ def lighten(app: Sphinx, page: str, template: str, context: dict[str, Any], doct
     equations = app.env.get_domain("math").data["has_equations"].get(page, False)
     context["script_files"] = [each for each in context["script_files"] if equations or not _is_mathjax(each)]
     for script in context["script_files"]:
-        if script.filename and script.filename != OPTIONS:
+        # The search page's own scripts do not wait, and use the others.
+        if script.filename and script.filename != OPTIONS and page != "search":
             script.attributes.setdefault("defer", "defer")
     code = doctree is not None and doctree.next_node(nodes.literal_block) is not None
     context["course_fonts"] = [*FONTS, CODE_FONT] if code else FONTS
