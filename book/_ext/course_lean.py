@@ -17,8 +17,8 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 # What the first lines of a page are set in; these fonts are asked for at once.
 FONTS = ["source-serif-4-latin-wght-normal", "inter-latin-wght-normal"]
 CODE_FONT = "jetbrains-mono-latin-wght-normal"
-# The scripts that stand in the page itself, and run at once, speak to this one.
-OPTIONS = "_static/documentation_options.js"
+# What scripts that stand in the page itself, or in the search page, need before them.
+AT_ONCE = [f"_static/{name}.js" for name in ("documentation_options", "doctools", "sphinx_highlight")]
 
 
 PICTURE = re.compile(r"data:image/png;base64,([^\"]+)")
@@ -69,8 +69,7 @@ def lighten(app: Sphinx, page: str, template: str, context: dict[str, Any], doct
     equations = app.env.get_domain("math").data["has_equations"].get(page, False)
     context["script_files"] = [each for each in context["script_files"] if equations or not _is_mathjax(each)]
     for script in context["script_files"]:
-        # The search page's own scripts do not wait, and use the others.
-        if script.filename and script.filename != OPTIONS and page != "search":
+        if script.filename and script.filename not in AT_ONCE:
             script.attributes.setdefault("defer", "defer")
     code = doctree is not None and doctree.next_node(nodes.literal_block) is not None
     context["course_fonts"] = [*FONTS, CODE_FONT] if code else FONTS
