@@ -23,7 +23,7 @@ CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("0*.md"))
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 # What a reader would search for, and the chapter that is about it.
 TERMS = {
-    "autograd": "00-warm-up",
+    "warm-up": "00-warm-up",
     "saliency": "01-selective-attention",
     "temperature": "02-soft-dictionary",
     "bottleneck": "03-bottleneck",
