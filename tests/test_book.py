@@ -87,7 +87,7 @@ def visit(page, url):
     page.goto(url)
     if url.endswith("/index.html"):
         # It forwards to the first page.
-        page.wait_for_url("**/intro.html")
+        page.wait_for_url("**/index.html")
     page.evaluate("() => window.MathJax?.startup?.promise.then(() => null)")
     page.evaluate("() => document.fonts.ready.then(() => null)")
     return page.evaluate(FACTS)

@@ -26,6 +26,7 @@ FLOORS: dict[str, int | None] = {
     **dict.fromkeys(("attention_view", "dials", "head_view", "tiles_view"), None),
     **dict.fromkeys(("benchmark", "roofline", "costs", "checks", "claims", "records"), None),
     "interpreted": None,
+    "party": None,
     **dict.fromkeys(("notebooks", "form", "release", "selfcheck", "grading", "cli"), TOP),
     **dict.fromkeys(("measuring", "measurements", "plausibility", "ahead"), TOP),
     **dict.fromkeys(("bench", "bench_table", "rivals"), TOP),

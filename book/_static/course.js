@@ -1384,10 +1384,162 @@
     }
   }
 
+  // --- The party: a listener among voices, whose place is the query ---
+
+  class VoiceParty extends Figure {
+    build() {
+      const axis = (i) => this.data.places.map((place) => place[i]);
+      this.low = [0, 1].map((i) => Math.min(...axis(i)) - 0.5);
+      this.high = [0, 1].map((i) => Math.max(...axis(i)) + 0.5);
+      this.state = { listener: this.data.listener, temperature: this.data.temperature };
+      const live = make(this, "div", { class: "live" });
+      this.addRoom(live);
+      this.addTemperature(live);
+      this.heard = make(live, "p", { class: "heard" });
+      this.spoken = make(live, "div", { class: "spoken", role: "status", "aria-live": "polite" });
+      this.dataset.ready = "";
+      this.show();
+    }
+
+    addRoom(parent) {
+      this.room = make(parent, "div", { class: "room" });
+      this.voices = this.data.words.map((word, i) => {
+        const voice = make(this.room, "span", { class: "voice", "aria-hidden": "true" }, word);
+        this.put(voice, this.data.places[i]);
+        return voice;
+      });
+      this.handle = make(this.room, "div", {
+        class: "listener",
+        tabindex: 0,
+        role: "slider",
+        "aria-label": "Where you listen",
+        "aria-roledescription": "place in the room, moved with the arrow keys",
+        "aria-valuemin": this.low[0],
+        "aria-valuemax": this.high[0],
+      });
+      this.listen();
+    }
+
+    put(element, place) {
+      ["--x", "--y"].forEach((name, i) => {
+        const share = (place[i] - this.low[i]) / (this.high[i] - this.low[i]);
+        element.style.setProperty(name, (100 * share).toFixed(2));
+      });
+    }
+
+    // On a phone the room is turned by a quarter, so that its long side goes down the page.
+    isTurned() {
+      return getComputedStyle(this.room).getPropertyValue("--turned").trim() === "1";
+    }
+
+    placeAt({ clientX, clientY }) {
+      const box = this.room.getBoundingClientRect();
+      const shares = [(clientX - box.left) / box.width, (clientY - box.top) / box.height];
+      if (this.isTurned()) shares.reverse();
+      return shares.map((share, i) => this.low[i] + share * (this.high[i] - this.low[i]));
+    }
+
+    listen() {
+      const grab = (event) => {
+        if (event.button !== 0) return;
+        event.preventDefault();
+        this.handle.focus({ preventScroll: true });
+        this.handle.setPointerCapture(event.pointerId);
+        this.moveTo(this.placeAt(event));
+      };
+      this.room.addEventListener("pointerdown", (event) => {
+        // A finger on the room may be about to scroll the page: only its tap counts there, below.
+        if (event.pointerType !== "touch" || event.target === this.handle) grab(event);
+      });
+      const follow = (event) => {
+        if (this.handle.hasPointerCapture(event.pointerId)) this.moveTo(this.placeAt(event));
+      };
+      this.handle.addEventListener("pointermove", follow);
+      this.room.addEventListener("click", (event) => event.pointerType === "touch" && this.moveTo(this.placeAt(event)));
+      this.handle.addEventListener("keydown", (event) => {
+        const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+        if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
+        event.preventDefault();
+        if (this.isTurned()) step.reverse();
+        const far = event.shiftKey ? 1 : 0.25;
+        this.moveTo(this.state.listener.map((part, i) => part + far * step[i]));
+      });
+    }
+
+    addTemperature(parent) {
+      const label = make(parent, "label", { class: "control" });
+      make(label, "span", {}, "Temperature");
+      this.degrees = make(label, "span", { class: "degrees" });
+      // Over the logarithm, from 0.05 to 100.
+      const range = { type: "range", min: -1.3, max: 2, step: 0.01, "aria-label": "Temperature", autocomplete: "off" };
+      this.slider = make(label, "input", range);
+      this.slider.addEventListener("input", () => this.change({ temperature: 10 ** Number(this.slider.value) }));
+      const ends = make(label, "span", { class: "ends", "aria-hidden": "true" });
+      for (const text of ["one voice", "all at once"]) make(ends, "span", {}, text);
+    }
+
+    moveTo(place) {
+      this.change({ listener: place.map((part, i) => clamp(part, this.low[i], this.high[i])) });
+    }
+
+    change(part) {
+      Object.assign(this.state, part);
+      this.show();
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => (this.spoken.textContent = this.heard.textContent), 300);
+    }
+
+    show() {
+      const { listener, temperature } = this.state;
+      const scores = this.data.places.map((place) => SIMILARITIES.distance.score(listener, place));
+      this.weights = softmax(scores.map((score) => score / temperature));
+      this.weights.forEach((weight, i) => this.voices[i].style.setProperty("--w", weight.toFixed(4)));
+      this.put(this.handle, listener);
+      const nearest = this.data.words[scores.indexOf(Math.max(...scores))];
+      set(this.handle, { "aria-valuenow": listener[0].toFixed(2), "aria-valuetext": `nearest to ${nearest}` });
+      this.slider.value = Math.log10(temperature);
+      this.slider.setAttribute("aria-valuetext", temperature.toFixed(2));
+      this.degrees.textContent = temperature.toFixed(2);
+      this.heard.textContent = `You hear: ${this.loudest()}`;
+    }
+
+    // As course_utils.party.loudest says it.
+    loudest() {
+      const order = this.weights.map((_, i) => i).sort((a, b) => this.weights[b] - this.weights[a]);
+      const top = order.slice(0, 3);
+      const per = (share) => `${Math.round(100 * share)} %`;
+      const rest = top.reduce((share, i) => share - this.weights[i], 1);
+      const others = order.length > 3 ? [`${order.length - 3} others ${per(rest)}`] : [];
+      return [...top.map((i) => `${this.data.words[i]} ${per(this.weights[i])}`), ...others].join(" · ");
+    }
+  }
+
+  // --- Mathematics, set a few formulas at a time, those in sight first: the page answers meanwhile ---
+
+  const PART = 12;
+
+  async function setMathematics() {
+    const places = [...document.querySelectorAll(".math")];
+    const isInSight = (place) => {
+      const { top, bottom } = place.getBoundingClientRect();
+      return bottom > 0 && top < innerHeight;
+    };
+    const inSight = new Set(places.filter(isInSight));
+    const ordered = [...inSight, ...places.filter((place) => !inSight.has(place))];
+    for (let i = 0; i < ordered.length; i += PART) {
+      await MathJax.typesetPromise(ordered.slice(i, i + PART));
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+  }
+
+  // Whoever waits for MathJax waits for all formulas.
+  if (window.MathJax?.startup) MathJax.startup.promise = MathJax.startup.promise.then(setMathematics);
+
   customElements.define("soft-dictionary", SoftDictionary);
   customElements.define("listening-figure", ListeningFigure);
   customElements.define("family-tree", FamilyTree);
   customElements.define("attention-view", AttentionView);
   customElements.define("position-dials", PositionDials);
   customElements.define("flash-tiles", FlashTiles);
+  customElements.define("voice-party", VoiceParty);
 })();

@@ -1,0 +1,86 @@
+"""What a page asks of its reader's machine: scripts that it uses, small pictures, sounds only when they are played."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from PIL import Image
+from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+# What the first lines of a page are set in; these fonts are asked for at once.
+FONTS = ["source-serif-4-latin-wght-normal", "inter-latin-wght-normal"]
+CODE_FONT = "jetbrains-mono-latin-wght-normal"
+# What scripts that stand in the page itself, or in the search page, need before them.
+AT_ONCE = [f"_static/{name}.js" for name in ("documentation_options", "doctools", "sphinx_highlight")]
+
+
+PICTURE = re.compile(r"data:image/png;base64,([^\"]+)")
+SOUND = re.compile(r"data:audio/wav;base64,([^\"]+)")
+QUALITY = 75  # of 100: beside the original no difference is seen
+
+
+class LightenOutputs(SphinxPostTransform):
+    """Write the pictures within figures as WebP, and the sounds of players beside the page."""
+
+    default_priority = 7  # after course_book has put the figures into the page
+    formats = ("html",)
+
+    def run(self, **kwargs: Any) -> None:
+        """Go through what stands in the page as HTML."""
+        for raw in self.document.findall(nodes.raw):
+            text = PICTURE.sub(lambda found: _webp(base64.b64decode(found[1])) or found[0], raw.astext())
+            # The script of the listening figure mixes its sounds, and could not read a file from the file system.
+            if "<listening-figure" not in text:
+                text = SOUND.sub(lambda found: self.store(base64.b64decode(found[1])), text)
+            if text != raw.astext():
+                raw.replace_self(nodes.raw("", text, format=raw["format"]))
+
+    def store(self, sound: bytes) -> str:
+        """Write a sound into the book, and return its address."""
+        name = f"_static/sounds/{hashlib.sha256(sound).hexdigest()[:16]}.wav"
+        file = Path(self.app.outdir) / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(sound)
+        return "../" * self.env.docname.count("/") + name
+
+
+def _webp(png: bytes) -> str | None:
+    """The same picture, where it gets smaller by it; few pixels, as of a heat map, stay what they are."""
+    with Image.open(io.BytesIO(png)) as picture:
+        if picture.width * picture.height < 10_000:
+            return None
+        file = io.BytesIO()
+        picture.save(file, "webp", quality=QUALITY, method=6)
+    if file.tell() >= len(png):
+        return None
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def lighten(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+    """Leave MathJax out where there is no formula, and let the other scripts wait until the page was read."""
+    # Sphinx counts the formulas of all pages below the first one as its own.
+    equations = app.env.get_domain("math").data["has_equations"].get(page, False)
+    context["script_files"] = [each for each in context["script_files"] if equations or not _is_mathjax(each)]
+    for script in context["script_files"]:
+        if script.filename and script.filename not in AT_ONCE:
+            script.attributes.setdefault("defer", "defer")
+    code = doctree is not None and doctree.next_node(nodes.literal_block) is not None
+    context["course_fonts"] = [*FONTS, CODE_FONT] if code else FONTS
+
+
+def _is_mathjax(script: Any) -> bool:
+    return "mathjax/" in str(script.filename) or script.attributes.get("body", "").startswith("window.MathJax")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect the parts; scripts are sorted out after everything that adds some."""
+    app.add_post_transform(LightenOutputs)
+    app.connect("html-page-context", lighten, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,213 @@
+"""The chapters as a map of what needs what, each a link with its times, and the times as a table.
+
+    ```{chapter-map}
+    01-one | 02-two
+    03-three < 02-two (01-one)
+    ```
+
+A line is a row of the map. After `<` stands what a chapter needs, in brackets what helps it.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from sphinx.application import Sphinx
+
+WORDS_A_MINUTE = 238  # read silently, English non-fiction: Brysbaert (2019)
+# The optional lab and the timing labs belong to chapters that do not bear their numbers.
+LABS = {"08": ["lab-1-timing", "lab-2-flash-vs-naive"], "08b": ["lab-3-triton"]}
+
+# Of the drawing, in its own units, of which a phone shows one as a pixel.
+WIDTH, BOX, HEIGHT, STEP = 360, 172, 66, 98
+
+
+class chapter_map(nodes.General, nodes.Element):  # noqa: N801 - as docutils names its nodes
+    """Stands where the map will be."""
+
+
+class ChapterMap(Directive):
+    """``{chapter-map}``: rows of chapters with what they need."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Keep the rows: titles and lengths of pages are known once all are read."""
+        rows = [[_read(entry) for entry in line.split("|")] for line in self.content if line.strip()]
+        return [chapter_map(rows=rows)]
+
+
+def _read(entry: str) -> tuple[str, list[str], list[str]]:
+    """A chapter, what it needs and what helps it."""
+    name, _, rest = (part.strip() for part in entry.partition("<"))
+    return (
+        name,
+        re.sub(r"\(.*?\)", "", rest).split(),
+        [word for each in re.findall(r"\((.*?)\)", rest) for word in each.split()],
+    )
+
+
+# --- How long a chapter takes ---
+
+
+def count_words(app: Sphinx, doctree: nodes.document) -> None:
+    """Keep how many words of a page are read: its text, without code, outputs and folded solutions."""
+    _words(app.env)[app.env.docname] = sum(
+        len(paragraph.astext().split()) for paragraph in doctree.findall(nodes.paragraph) if not _is_aside(paragraph)
+    )
+
+
+def _is_aside(node: nodes.Element) -> bool:
+    """Whether a paragraph stands in an output, a solution or a box that is folded."""
+    classes: set[str] = set()
+    while node.parent is not None:
+        node = node.parent
+        classes |= {node.tagname, *node.get("classes", [])}
+    return not classes.isdisjoint({"cell", "dropdown", "toggle", "solution", "solution_node"})
+
+
+def _words(env: Any) -> dict[str, int]:
+    if not hasattr(env, "course_words"):
+        env.course_words = {}
+    return env.course_words
+
+
+def forget(app: Sphinx, env: Any, page: str) -> None:
+    """A page that is read again is counted again."""
+    _words(env).pop(page, None)
+
+
+def merge(app: Sphinx, env: Any, pages: set[str], other: Any) -> None:
+    """Take over what another process read."""
+    _words(env).update({page: _words(other)[page] for page in pages if page in _words(other)})
+
+
+def reading_minutes(words: int) -> int:
+    """Minutes that the words take, to the nearest five."""
+    return max(5, 5 * round(words / WORDS_A_MINUTE / 5))
+
+
+def assignment_minutes(solutions: Path, page: str) -> int:
+    """Minutes of a chapter's assignments and labs, as the headers of their sources say."""
+    number = page.split("-")[0]
+    sources = [
+        *solutions.glob(f"{number}-*/{number}-*.md"),
+        *(solutions / lab / f"{lab}.md" for lab in LABS.get(number, [])),
+    ]
+    found = [re.search(r"^  minutes: (\d+)$", source.read_text(encoding="utf-8"), re.MULTILINE) for source in sources]
+    return sum(int(match[1]) for match in found if match)
+
+
+def duration(minutes: int) -> str:
+    """Minutes, and from a hundred on hours to the nearest half, as one says them."""
+    if minutes < 100:
+        return f"{minutes} min"
+    halves = round(minutes / 30)
+    return f"{halves // 2}{'½' * (halves % 2)} h"
+
+
+# --- The page ---
+
+
+def pages_to_write(app: Sphinx, env: Any) -> list[str]:
+    """The page with the map is written whenever a page was read: a title or a length may be another."""
+    return [page for page in env.found_docs if env.get_doctree(page).next_node(chapter_map) is not None]
+
+
+def fill(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Put the map and the table in their place."""
+    for place in list(doctree.findall(chapter_map)):
+        chapters = [entry[0] for row in place["rows"] for entry in row]
+        solutions = Path(app.srcdir).parent / "solutions"
+        times = {c: (reading_minutes(_words(app.env)[c]), assignment_minutes(solutions, c)) for c in chapters}
+        titles = {c: app.env.titles[c].astext() for c in chapters}
+        links = {c: app.builder.get_relative_uri(page, c) for c in chapters}
+        markup = _drawing(place["rows"], titles, links, times) + _table(sorted(chapters), titles, links, times)
+        place.replace_self(nodes.raw("", f'<div class="chapter-map">{markup}</div>', format="html"))
+
+
+Times = dict[str, tuple[int, int]]
+
+
+def _drawing(rows: list[Any], titles: dict[str, str], links: dict[str, str], times: Times) -> str:
+    """The map: lines from a chapter down to those that need it, and the chapters as boxes over them."""
+    spots = {
+        entry[0]: (WIDTH * (2 * column + 1) / (2 * len(row)), HEIGHT / 2 + 4 + STEP * number)
+        for number, row in enumerate(rows)
+        for column, entry in enumerate(row)
+    }
+    lines = [
+        _line(spots[start], spots[name], kind)
+        for row in rows
+        for name, needs, helps in row
+        for kind, starts in (("needs", needs), ("helps", helps))
+        for start in starts
+    ]
+    # In the order of the chapters, which is that of the Tab key.
+    boxes = [_box(name, titles[name], links[name], spots[name], times[name]) for name in sorted(spots)]
+    head = (
+        '<marker id="map-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<path d="M0 0 8 4 0 8z"/></marker>'
+    )
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT + 8 + STEP * (len(rows) - 1)}" role="group" '
+        f'aria-label="Map of the chapters: lines lead from a chapter to those that build on it">'
+        f"<defs>{head}</defs>{''.join(lines)}{''.join(boxes)}</svg>"
+    )
+
+
+def _line(start: tuple[float, float], end: tuple[float, float], kind: str) -> str:
+    (x1, y1), (x2, y2) = (start[0], start[1] + HEIGHT / 2), (end[0], end[1] - HEIGHT / 2 - 1)
+    middle = (y1 + y2) / 2
+    path = f"M{x1:g} {y1:g}C{x1:g} {middle:g} {x2:g} {middle:g} {x2:g} {y2:g}"
+    return f'<path class="{kind}" d="{path}" marker-end="url(#map-head)"/>'
+
+
+def _box(name: str, title: str, link: str, spot: tuple[float, float], times: tuple[int, int]) -> str:
+    x, y = spot
+    number, short = name.split("-")[0], title.split(":")[0]
+    lines = textwrap.wrap(f"{number} {short}", 25)
+    lines[0] = f'<tspan class="number">{number}</tspan>{html.escape(lines[0].removeprefix(number))}'
+    top = y - 7 * len(lines) + 1
+    text = "".join(f'<text x="{x:g}" y="{top + 16 * i:g}">{line}</text>' for i, line in enumerate(lines))
+    read, work = times
+    minutes = f"read {duration(read)}" + (f", solve {duration(work)}" if work else "")
+    return (
+        f'<a href="{html.escape(link)}" aria-label="{html.escape(f"{number}, {title}: {minutes}")}">'
+        f'<rect x="{x - BOX / 2:g}" y="{y - HEIGHT / 2:g}" width="{BOX}" height="{HEIGHT}" rx="6"/>{text}'
+        f'<text class="minutes" x="{x:g}" y="{y + HEIGHT / 2 - 9:g}">{minutes}</text></a>'
+    )
+
+
+def _table(chapters: list[str], titles: dict[str, str], links: dict[str, str], times: Times) -> str:
+    rows = "".join(
+        f'<tr><th scope="row"><a href="{html.escape(links[name])}">'
+        f"{name.split('-')[0]} {html.escape(titles[name])}</a></th>"
+        + "".join(f"<td>{duration(minutes) if minutes else '–'}</td>" for minutes in times[name])
+        + "</tr>"
+        for name in chapters
+    )
+    sums = "".join(f"<td>{duration(sum(each))}</td>" for each in zip(*times.values(), strict=True))
+    return (
+        '<div class="pst-scrollable-table-container"><table class="table"><thead><tr><th scope="col">Chapter</th>'
+        '<th scope="col">to read</th><th scope="col">to solve</th></tr></thead>'
+        f'<tbody>{rows}</tbody><tfoot><tr><th scope="row">All, estimated</th>{sums}</tr></tfoot></table></div>'
+    )
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect the parts."""
+    app.add_node(chapter_map)
+    app.add_directive("chapter-map", ChapterMap)
+    app.connect("doctree-read", count_words)
+    app.connect("env-purge-doc", forget)
+    app.connect("env-merge-info", merge)
+    app.connect("env-updated", pages_to_write)
+    app.connect("doctree-resolved", fill)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
