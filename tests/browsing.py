@@ -40,11 +40,12 @@ def figure_page(folder: Path, *figures: Html) -> str:
         '<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8"><title>Figures</title>'
         "<script>document.documentElement.dataset.theme = localStorage.theme ?? 'light'</script>"
         '<meta name="viewport" content="width=device-width"><style>body {background: var(--c-paper)}</style>'
-        "<style>html {font-size: 18px} .output {overflow-x: auto}"
+        "<style>html {font-size: 18px} .cell_output .output {overflow-x: auto}"
         " .bd-content div.output table {table-layout: auto}</style>"  # the theme's
         f'<link rel="stylesheet" href="{STATIC.as_uri()}/course.css">'
         f'<script src="{STATIC.as_uri()}/course.js"></script>'
-        f'<div class="bd-content"><div class="output">{"".join(figure.markup for figure in figures)}</div></div>',
+        '<div class="bd-content"><div class="cell_output"><div class="output text_html">'
+        f"{''.join(figure.markup for figure in figures)}</div></div></div>",
         encoding="utf-8",
     )
     return page.as_uri()

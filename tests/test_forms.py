@@ -47,7 +47,6 @@ class TestChapter:
         text = CHAPTERS[name]
         parts = [
             ":class: goals",
-            "## (Exercises|Self-test)",
             "## Recap",
             ":class: assignment",
             r"\*\*What to read next\.\*\*",
