@@ -3,6 +3,10 @@
 "use strict";
 
 (() => {
+  // The theme's script chooses a theme when the page is there: on a first visit it would change colours before our eyes.
+  const { dataset } = document.documentElement;
+  dataset.theme ||= matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+
   const SVG = "http://www.w3.org/2000/svg";
 
   // --- Mathematics, the same as course_utils.scores and masked_softmax ---
