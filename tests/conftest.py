@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from browsing import HTML, open_page
+from playwright.sync_api import Browser, Locator, sync_playwright
 
 os.environ["MPLBACKEND"] = "Agg"  # before matplotlib is imported, here and in every kernel
 os.environ["OMP_NUM_THREADS"] = "1"  # small tensors: a second thread makes the sweeps three times slower
@@ -48,6 +52,65 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def pages() -> list[str]:
+    """The names of the built book's pages."""
+    found = sorted(path.name for path in HTML.glob("*.html"))
+    if "index.html" not in found:
+        pytest.fail("there is no book in _build/html: run `make book`", pytrace=False)
+    return found
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        # Asked for by the browser itself, sometimes, before index.html has sent it on to the first page.
+        if self.path == "/favicon.ico":
+            self.send_response(204)
+            self.end_headers()
+        else:
+            super().do_GET()
+
+
+@pytest.fixture(scope="session")
+def server(pages: list[str]) -> Iterator[str]:
+    """The address of the built book on a local server."""
+    handler = functools.partial(QuietHandler, directory=HTML)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}/"
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def figures(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Locator]:
+    """The module's ELEMENTs on the page at its `address`; a parameter has options of the browser's context.
+
+    Where the module says CLOCK_STANDS, time goes on only when a test moves it.
+    """
+    page, troubles = open_page(browser, **getattr(request, "param", {}))
+    page.on("console", lambda message: troubles.append(message.text) if message.type == "warning" else None)
+    stands = getattr(request.module, "CLOCK_STANDS", False)
+    if stands:
+        page.clock.install(time="2026-01-01T00:00:00")
+    page.goto(address)
+    page.evaluate("() => document.fonts.ready.then(() => null)")
+    if stands:
+        page.clock.pause_at("2026-01-02T00:00:00")
+    yield page.locator(request.module.ELEMENT)
+    assert not troubles
+    page.context.close()
+
+
+@pytest.fixture
+def figure(figures: Locator) -> Locator:
+    return figures.first
 
 
 @pytest.fixture

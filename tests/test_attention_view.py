@@ -7,14 +7,12 @@ import re
 import numpy as np
 import pytest
 import torch
-from support import ROOT
-from test_book import PHONE, WIDE, open_page
+from browsing import PHONE, TOUCH, WIDE, figure_page, open_page
 from test_plotting import contrast
 
 from course_utils.attention_view import attention_view
 from course_utils.plotting import PALETTE
 
-STATIC = ROOT / "book" / "_static"
 SOURCE = ["오늘은", "금요일", "입니다"]
 TARGET = ["Today", "is", "Friday", "."]
 LONG = ["Aujourd'hui", "le", "traducteur", "œuvre", "à", "côté", "d'une", "bibliothèque", "où", "il", "s'endort", "."]
@@ -135,39 +133,13 @@ class TestMarkup:
 # --- In a browser, on a page of its own from the file system ---
 
 
+ELEMENT = "attention-view"
+ROOMY = {"viewport": {"width": 1500, "height": 900}}  # for twelve long words in a row
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """A page with two figures, in the theme that the browser was given."""
-    page = tmp_path_factory.mktemp("view") / "view.html"
-    page.write_text(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>View</title>'
-        "<script>document.documentElement.dataset.theme = localStorage.theme</script>"
-        '<meta name="viewport" content="width=device-width"><style>body {background: var(--c-paper)}</style>'
-        "<style>.bd-content div.output table {table-layout: auto} .output {overflow-x: auto}</style>"  # the theme's
-        f'<link rel="stylesheet" href="{STATIC.as_uri()}/course.css">'
-        f'<script src="{STATIC.as_uri()}/course.js" defer></script>'
-        f'<div class="bd-content"><div class="output">{korean().markup}{french().markup}</div></div>',
-        encoding="utf-8",
-    )
-    return page.as_uri()
-
-
-@pytest.fixture
-def figures(browser, address, request):
-    page, troubles = open_page(browser, **getattr(request, "param", {}))
-    page.goto(address)
-    page.evaluate("() => document.fonts.ready.then(() => null)")
-    yield page.locator("attention-view")
-    assert not troubles
-    page.context.close()
-
-
-@pytest.fixture
-def figure(figures):
-    return figures.first
-
-
-TOUCH = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
+    return figure_page(tmp_path_factory.mktemp("page"), korean(), french())
 
 
 def check(figure, name, chosen, sets=SETS, target=TARGET):
@@ -214,12 +186,13 @@ def test_shades_are_those_of_the_still_picture(figure):
 
 def test_the_keyboard_chooses_set_and_word(figure):
     keyboard = figure.page.keyboard
+    keyboard.press("Tab")  # the way back
     keyboard.press("Tab")
     for key, name in [("ArrowRight", "dot"), ("ArrowDown", "location"), ("ArrowLeft", "dot")]:
         keyboard.press(key)
         check(figure, name, 2)
         assert figure.get_by_role("status").inner_text() == in_words(name, 2)
-    # The words are one stop of the Tab key, at the chosen one; the next stop is the other figure's.
+    # The words are one stop of the Tab key, at the chosen one; the next stops are the other figure's.
     keyboard.press("Tab")
     focused = "[document.activeElement.value, document.activeElement.closest('[role]').ariaLabel]"
     assert figure.page.evaluate(focused) == ["2", "output"]
@@ -228,7 +201,11 @@ def test_the_keyboard_chooses_set_and_word(figure):
         check(figure, "dot", chosen)
         assert figure.get_by_role("status").inner_text() == in_words("dot", chosen)
     keyboard.press("Tab")
+    keyboard.press("Tab")
     assert figure.page.evaluate(focused) == ["7", "target"]
+    figure.get_by_role("button", name="Reset").press("Enter")
+    check(figure, "additive", 2)
+    assert figure.get_by_role("status").inner_text() == in_words("additive", 2)
 
 
 def test_the_mouse_chooses_a_word_in_the_sentence_or_a_row_of_the_table(figure):
@@ -300,7 +277,7 @@ def test_it_keeps_inside_the_window_and_nothing_moves_with_the_choice(figures):
 
 @pytest.mark.parametrize(
     ("figures", "layouts"),
-    [({"viewport": WIDE}, [False, False]), (TOUCH, [False, True])],
+    [(ROOMY, [False, False]), (TOUCH, [False, True])],
     indirect=["figures"],
     ids=["wide", "phone"],
 )
@@ -327,6 +304,7 @@ def test_links_join_their_words_in_rows_and_in_columns(figures, layouts):
                 assert end[axis] == pytest.approx(words["source li"][s][axis], abs=1)
 
 
+@pytest.mark.parametrize("figures", [ROOMY], indirect=True)
 def test_a_figure_made_narrow_turns_rows_into_columns_and_back(figures):
     figure = figures.nth(1)
     for width, layout in [("", "pair"), ("374px", "pair columns"), ("", "pair")]:

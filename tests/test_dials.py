@@ -6,14 +6,12 @@ import re
 
 import numpy as np
 import pytest
-from support import ROOT
-from test_book import PHONE, WIDE, open_page
+from browsing import PHONE, TOUCH, WIDE, figure_page, open_page
 from test_plotting import contrast
 
 from course_utils.dials import position_dials, sinusoidal_wavelengths
 from course_utils.plotting import PALETTE
 
-STATIC = ROOT / "book" / "_static"
 WAVES = sinusoidal_wavelengths(16)
 BITS = [2.0, 4.0, 8.0, 16.0, 32.0]
 
@@ -121,42 +119,12 @@ class TestMarkup:
 # --- In a browser, on a page of its own from the file system ---
 
 
+ELEMENT, CLOCK_STANDS = "position-dials", True
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """A page with two figures, in the theme that the browser was given."""
-    page = tmp_path_factory.mktemp("dials") / "dials.html"
-    page.write_text(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Dials</title>'
-        "<script>document.documentElement.dataset.theme = localStorage.theme</script>"
-        '<meta name="viewport" content="width=device-width"><style>body {background: var(--c-paper)}</style>'
-        "<style>html {font-size: 18px} .output {overflow-x: auto}</style>"  # the theme's
-        f'<link rel="stylesheet" href="{STATIC.as_uri()}/course.css">'
-        f'<script src="{STATIC.as_uri()}/course.js" defer></script>'
-        f'<div class="bd-content"><div class="output">{eight().markup}{five().markup}</div></div>',
-        encoding="utf-8",
-    )
-    return page.as_uri()
-
-
-@pytest.fixture
-def figures(browser, address, request):
-    """Both figures, with a clock that stands still until a test moves it."""
-    page, troubles = open_page(browser, **getattr(request, "param", {}))
-    page.clock.install(time="2026-01-01T00:00:00")
-    page.goto(address)
-    page.evaluate("() => document.fonts.ready.then(() => null)")
-    page.clock.pause_at("2026-01-02T00:00:00")
-    yield page.locator("position-dials")
-    assert not troubles
-    page.context.close()
-
-
-@pytest.fixture
-def figure(figures):
-    return figures.first
-
-
-TOUCH = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
+    return figure_page(tmp_path_factory.mktemp("page"), eight(), five())
 
 
 def check(figure, t, waves=WAVES, bits=8):
@@ -191,6 +159,7 @@ def test_each_begins_at_its_position(figures):
 
 def test_the_keyboard_moves_the_position(figure):
     keyboard = figure.page.keyboard
+    keyboard.press("Tab")  # the way back
     keyboard.press("Tab")
     for key, t in [("ArrowRight", 6), ("ArrowUp", 7), ("ArrowLeft", 6), ("End", 63), ("ArrowRight", 63), ("Home", 0)]:
         keyboard.press(key)
@@ -240,6 +209,10 @@ def test_it_plays_to_the_end_and_stops(figures):
     figure.get_by_role("button", name="Stop").click()
     clock.run_for(5000)
     check(figure, 2, BITS, 6)
+    figure.get_by_role("button", name="Play").click()
+    figure.get_by_role("button", name="Reset").click()
+    clock.run_for(5000)
+    check(figure, 39, BITS, 6)
 
 
 def test_it_stops_when_it_leaves_the_page(figure):

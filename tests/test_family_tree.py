@@ -6,13 +6,11 @@ import json
 import re
 
 import pytest
-from support import ROOT
-from test_book import PHONE, WIDE, open_page
+from browsing import PHONE, ROOT, TOUCH, WIDE, figure_page
 
 from course_utils.family_tree import family_tree_figure, load_tree
 
 BIBLIOGRAPHY = ROOT / "book" / "references.bib"
-STATIC = ROOT / "book" / "_static"
 TREE = load_tree()
 ENTRIES = {entry["id"]: entry for entry in TREE["entries"]}
 EDGES = [(entry, edge) for entry in TREE["entries"] for edge in entry["from"]]
@@ -155,27 +153,12 @@ def test_bad_input(change, message):
 # --- The figure in a browser ---
 
 
+ELEMENT = "family-tree"
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """A page with nothing on it but the figure."""
-    page = tmp_path_factory.mktemp("tree") / "tree.html"
-    page.write_text(
-        '<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8"><title>Tree</title>'
-        '<meta name="viewport" content="width=device-width">'
-        f'<link rel="stylesheet" href="{STATIC.as_uri()}/course.css">'
-        f'<script src="{STATIC.as_uri()}/course.js" defer></script>{family_tree_figure().markup}',
-        encoding="utf-8",
-    )
-    return page.as_uri()
-
-
-@pytest.fixture
-def figure(browser, address, request):
-    page, troubles = open_page(browser, **getattr(request, "param", {}))
-    page.goto(address)
-    yield page.locator("family-tree")
-    assert not troubles
-    page.context.close()
+    return figure_page(tmp_path_factory.mktemp("page"), family_tree_figure())
 
 
 def check(figure, chosen):
@@ -228,6 +211,8 @@ def test_the_keyboard_walks_in_time_and_along_the_lines(figure):
     keyboard.press("Tab")
     keyboard.press("Enter")
     check(figure, "filter")
+    figure.get_by_role("button", name="Reset").press("Enter")
+    check(figure, "transformer")
 
 
 def test_a_lineage_alone_and_back(figure):
@@ -256,7 +241,7 @@ def test_likeness_is_not_descent(figure):
     assert figure.locator(".chart path.beside.likeness").count() == 1
 
 
-@pytest.mark.parametrize("figure", [{"viewport": PHONE, "has_touch": True, "is_mobile": True}], indirect=True)
+@pytest.mark.parametrize("figures", [TOUCH], indirect=True)
 def test_a_finger_on_a_phone(figure):
     page = figure.page
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
@@ -271,7 +256,7 @@ def test_a_finger_on_a_phone(figure):
     assert box["y"] < PHONE["height"] <= box["y"] + box["height"] + 1
 
 
-@pytest.mark.parametrize("figure", [{"viewport": WIDE}], indirect=True)
+@pytest.mark.parametrize("figures", [{"viewport": WIDE}], indirect=True)
 def test_rows_stand_beside_their_dots(figure):
     rows = figure.locator(".chart button").evaluate_all(
         "all => all.map((b) => b.getBoundingClientRect()).map((r) => r.y + r.height / 2)"
@@ -289,7 +274,7 @@ def test_print_has_the_still_picture_and_the_list(figure):
     assert not figure.locator(".live").is_visible()
 
 
-@pytest.mark.parametrize("figure", [{"java_script_enabled": False}], indirect=True)
+@pytest.mark.parametrize("figures", [{"java_script_enabled": False}], indirect=True)
 def test_without_javascript_there_are_the_still_picture_and_the_list(figure):
     assert figure.locator(".still svg").is_visible()
     assert figure.locator(".still ol > li").count() == len(ENTRIES)

@@ -10,15 +10,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from support import ROOT
-from test_book import PHONE, WIDE, open_page
+from browsing import PHONE, TOUCH, WIDE, figure_page, open_page
 from test_plotting import contrast
 
 from course_utils.attention_view import attention_view
 from course_utils.head_view import head_view
 from course_utils.plotting import PALETTE
 
-STATIC = ROOT / "book" / "_static"
 SENTENCE = ["The", "dog", "likes", "an", "apple", ".", "It", "has", "a", "long", "tail"]
 SOURCE = ["오늘은", "금요일", "입니다"]
 TARGET = ["Today", "is", "Friday", "."]
@@ -148,41 +146,17 @@ class TestMarkup:
 # --- In a browser, on a page of its own from the file system ---
 
 
+ELEMENT = "attention-view"
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """A page with two head views and an attention view, in the theme that the browser was given."""
-    page = tmp_path_factory.mktemp("heads") / "heads.html"
-    plain = attention_view(SOURCE, TARGET, CROSS[0, 0], "Korean to English.")
-    page.write_text(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Heads</title>'
-        "<script>document.documentElement.dataset.theme = localStorage.theme</script>"
-        '<meta name="viewport" content="width=device-width"><style>body {background: var(--c-paper)}</style>'
-        "<style>.bd-content div.output table {table-layout: auto} .output {overflow-x: auto} html {font-size: 18px}"
-        "</style>"  # the theme's
-        f'<link rel="stylesheet" href="{STATIC.as_uri()}/course.css">'
-        f'<script src="{STATIC.as_uri()}/course.js" defer></script>'
-        f'<div class="bd-content"><div class="output">{own().markup}{cross().markup}{plain.markup}</div></div>',
-        encoding="utf-8",
+    return figure_page(
+        tmp_path_factory.mktemp("page"),
+        own(),
+        cross(),
+        attention_view(SOURCE, TARGET, CROSS[0, 0], "Korean to English."),
     )
-    return page.as_uri()
-
-
-@pytest.fixture
-def figures(browser, address, request):
-    page, troubles = open_page(browser, **getattr(request, "param", {}))
-    page.goto(address)
-    page.evaluate("() => document.fonts.ready.then(() => null)")
-    yield page.locator("attention-view")
-    assert not troubles
-    page.context.close()
-
-
-@pytest.fixture
-def figure(figures):
-    return figures.first
-
-
-TOUCH = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
 
 
 def check(figure, layer, column, chosen, weights=OWN):
@@ -224,6 +198,7 @@ def test_a_small_heat_map_shows_its_matrix(figure):
 
 def test_the_keyboard_walks_in_the_grid(figure):
     keyboard = figure.page.keyboard
+    keyboard.press("Tab")  # the way back
     keyboard.press("Tab")
     moves = [("ArrowDown", 3, 1), ("ArrowRight", 3, 2), ("ArrowRight", 3, 3), ("ArrowRight", 1, 1), ("ArrowUp", 3, 1)]
     for key, layer, column in [*moves, ("ArrowDown", 1, 1), ("ArrowLeft", 3, 3), ("ArrowUp", 2, 3)]:
@@ -238,7 +213,10 @@ def test_the_keyboard_walks_in_the_grid(figure):
     keyboard.press("ArrowRight")
     check(figure, 2, 3, 7)
     keyboard.press("Tab")
+    keyboard.press("Tab")
     assert figure.page.evaluate("document.activeElement.ariaLabel") == "layer 1, head 1"
+    figure.get_by_role("button", name="Reset").press("Enter")
+    check(figure, 2, 1, 6)
 
 
 def test_the_mouse_chooses_a_head_a_word_and_a_row(figure):

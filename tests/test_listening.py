@@ -8,7 +8,7 @@ import wave
 
 import numpy as np
 import pytest
-from support import ROOT
+from browsing import figure_page
 
 from course_utils.listening import listening_figure, sound_players, wav
 
@@ -35,8 +35,13 @@ def parts():
 
 
 @pytest.fixture(scope="module")
-def markup(parts):
-    return listening_figure(parts, RATE, VOICES, "Listen to <two> voices.").markup
+def made(parts):
+    return listening_figure(parts, RATE, VOICES, "Listen to <two> voices.")
+
+
+@pytest.fixture(scope="module")
+def markup(made):
+    return made.markup
 
 
 def samples(uri):
@@ -153,28 +158,12 @@ class TestFigure:
 # --- in a browser, on a page of its own from the file system ---
 
 
+ELEMENT = "listening-figure"
+
+
 @pytest.fixture(scope="module")
-def address(markup, tmp_path_factory):
-    file = tmp_path_factory.mktemp("page") / "page.html"
-    static = (ROOT / "book" / "_static").as_uri()
-    file.write_text(
-        f'<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8"><title>Listening</title>'
-        f'<link rel="stylesheet" href="{static}/course.css"><script src="{static}/course.js"></script>{markup}</html>',
-        encoding="utf-8",
-    )
-    return file.as_uri()
-
-
-@pytest.fixture
-def figure(browser, address):
-    page = browser.new_page()
-    troubles = []
-    page.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.goto(address)
-    yield page.locator("listening-figure")
-    assert not troubles
-    page.close()
+def address(made, tmp_path_factory):
+    return figure_page(tmp_path_factory.mktemp("page"), made)
 
 
 def shown(figure):
@@ -193,7 +182,7 @@ def check_against_numpy(figure, parts, name, gains):
 
 def test_it_begins_silent_with_all_let_through(figure, parts):
     check_against_numpy(figure, parts, "hard", (1, 1))
-    assert figure.get_by_role("button").inner_text() == "▶ Play"
+    assert figure.locator(".play").inner_text() == "▶ Play"
     assert figure.evaluate("element => element.loops.context === undefined")
     assert not figure.locator(".still").is_visible()
 
@@ -221,7 +210,7 @@ def test_the_keyboard_moves_attention(figure, parts, key, gains, words):
 
 
 def test_it_plays_on_while_attention_moves_and_stops(figure, parts):
-    button = figure.get_by_role("button")
+    button = figure.locator(".play")
     button.focus()
     figure.page.keyboard.press("Enter")
     assert button.inner_text() == "■ Stop"

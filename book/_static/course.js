@@ -3,6 +3,10 @@
 "use strict";
 
 (() => {
+  // The theme's script chooses a theme when the page is there: on a first visit it would change colours before our eyes.
+  const { dataset } = document.documentElement;
+  dataset.theme ||= matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+
   const SVG = "http://www.w3.org/2000/svg";
 
   // --- Mathematics, the same as course_utils.scores and masked_softmax ---
@@ -189,34 +193,118 @@
     }
   }
 
-  // --- Weights as a table with bars ---
+  // --- What all figures share ---
 
-  class Weights {
-    constructor(parent, data) {
-      const table = make(parent, "table", { class: "weights" });
-      const head = make(make(table, "thead"), "tr");
-      make(head, "th", { scope: "col" }, "key");
-      make(head, "th", { scope: "col", class: "wide", colspan: 2 }, "weight");
-      const body = make(table, "tbody");
-      this.rows = data.labels.map((label) => this.addRow(body, label));
-      const foot = make(make(table, "tfoot"), "tr");
-      make(foot, "td", { colspan: 2 }, "sum");
-      this.sum = make(foot, "td", { class: "number" });
+  // One form: a hint and a way back on top, what is played with below, and a line for those who hear the page. A figure
+  // has a `HINT`, a state to begin with (`first`), parts (`build`), a way to show its state (`show`) and one to say it
+  // (`speak`).
+  class Figure extends HTMLElement {
+    static PAUSE = 0; // milliseconds without a change before the state is spoken
+    static count = 0;
+
+    // Built as soon as all of it has been read: before the browser paints what is below, which then never moves.
+    connectedCallback() {
+      const tryIt = () => {
+        if (!this.isRead()) return;
+        watcher.disconnect();
+        this.start();
+      };
+      const watcher = new MutationObserver(tryIt);
+      watcher.observe(document, { childList: true, subtree: true });
+      document.addEventListener("readystatechange", tryIt, { once: true });
+      tryIt();
     }
 
-    addRow(body, label) {
-      const row = make(body, "tr");
-      make(row, "th", { scope: "row" }, label);
-      const bar = make(make(row, "td", { class: "wide" }), "div", { class: "bar" });
-      return { bar, number: make(row, "td", { class: "number weight" }) };
+    // All of an element is there once something stands after it.
+    isRead() {
+      let part = this;
+      while (part && !part.nextSibling) part = part.parentElement;
+      return part !== null || document.readyState !== "loading";
     }
 
-    show(weights) {
-      this.rows.forEach(({ bar, number }, i) => {
-        bar.style.width = `${100 * weights[i]}%`;
-        number.textContent = weights[i].toFixed(3);
+    // An element that is moved is connected again; it is built once.
+    start() {
+      if (this.dataset.ready !== undefined || !this.isPlayable()) return;
+      this.data = JSON.parse(this.querySelector("script").textContent);
+      this.number = Figure.count++;
+      this.state = this.first();
+      const live = make(this, "div", { class: "live" });
+      this.addToolbar(live);
+      this.build(live);
+      this.spoken = make(live, "div", { class: "spoken", role: "status", "aria-live": "polite" });
+      this.dataset.ready = "";
+      this.show();
+    }
+
+    isPlayable() {
+      return true;
+    }
+
+    addToolbar(parent) {
+      const bar = make(parent, "div", { class: "toolbar" });
+      make(bar, "span", { class: "hint" }, this.constructor.HINT);
+      make(bar, "button", { type: "button" }, "Reset").addEventListener("click", () => this.change(this.first()));
+    }
+
+    change(part) {
+      Object.assign(this.state, part);
+      this.show();
+      clearTimeout(this.pause);
+      const { PAUSE } = this.constructor;
+      if (PAUSE) this.pause = setTimeout(() => this.speak(), PAUSE);
+      else this.speak();
+    }
+
+    // Radio buttons, one for each value → text. One of them is a stop of the Tab key, and the arrow keys walk: a browser
+    // does so by itself. Two figures on a page must not share a group.
+    addRadios(parent, group, options, choose, lang = "en") {
+      return Object.entries(options).map(([value, text], i) => {
+        const label = make(parent, "label", { lang });
+        const name = `${group}-${this.number}`;
+        const radio = make(label, "input", { type: "radio", name, value, autocomplete: "off" });
+        make(label, "span", { class: "token" }, text);
+        radio.addEventListener("change", () => choose(i));
+        return radio;
       });
-      this.sum.textContent = weights.reduce((a, b) => a + b, 0).toFixed(3);
+    }
+
+    addChoices(parent, legend, options, choose) {
+      const group = make(parent, "fieldset");
+      make(group, "legend", {}, legend);
+      return this.addRadios(make(group, "div", { class: "choices" }), legend, options, choose);
+    }
+
+    addSlider(parent, name, range, move) {
+      const label = make(parent, "label", { class: "control" });
+      const words = make(label, "span", { class: "words" }, name);
+      const attributes = { type: "range", "aria-label": name, autocomplete: "off", ...range };
+      const slider = make(label, "input", attributes);
+      slider.addEventListener("input", () => move(Number(slider.value)));
+      return { label, words, slider };
+    }
+  }
+
+  // Shares, as a table with bars.
+  class Bars {
+    constructor(parent, [name, share], names) {
+      this.table = make(parent, "table", { class: "bars" });
+      const head = make(make(this.table, "thead"), "tr");
+      make(head, "th", { scope: "col" }, name);
+      make(head, "th", { scope: "col", class: "wide", colspan: 2 }, share);
+      const body = make(this.table, "tbody");
+      this.rows = names.map((each) => {
+        const row = make(body, "tr");
+        make(row, "th", { scope: "row" }, each);
+        const bar = make(make(row, "td", { class: "wide" }), "div", { class: "bar" });
+        return { bar, number: make(row, "td", { class: "number" }) };
+      });
+    }
+
+    show(shares, write) {
+      this.rows.forEach(({ bar, number }, i) => {
+        bar.style.width = `${100 * clamp(shares[i], 0, 1)}%`;
+        number.textContent = write(shares[i]);
+      });
     }
   }
 
@@ -261,97 +349,50 @@
     }
   }
 
-  // --- What all figures share: they are built once the page has been read, for their children are not there before ---
-
-  class Figure extends HTMLElement {
-    connectedCallback() {
-      if (document.readyState === "loading") {
-        document.addEventListener("DOMContentLoaded", () => this.start(), { once: true });
-      } else {
-        this.start();
-      }
-    }
-
-    // An element that is moved is connected again; it is built once.
-    start() {
-      if (this.dataset.ready !== undefined) return;
-      this.data = JSON.parse(this.querySelector("script").textContent);
-      this.build();
-    }
-  }
-
-  // --- The element ---
+  // --- The soft dictionary ---
 
   class SoftDictionary extends Figure {
-    build() {
-      this.state = { query: this.data.query, similarity: "dot", temperature: 1 };
-      const live = make(this, "div", { class: "live" });
-      const left = make(live, "div");
-      this.plane = new Plane(left, this.data, (query) => this.change({ query: this.plane.inside(query) }));
-      this.addFoot(left);
-      const right = make(live, "div");
-      this.addSimilarities(right);
+    static HINT = "Drag the query, or move it with the arrow keys. Then change the similarity and the temperature.";
+    static PAUSE = 300;
+
+    first() {
+      return { query: this.data.query, similarity: "dot", temperature: 1 };
+    }
+
+    build(live) {
+      const columns = make(live, "div", { class: "two" });
+      this.plane = new Plane(make(columns, "div"), this.data, (query) => this.change({ query: this.plane.inside(query) }));
+      const right = make(columns, "div");
+      const names = Object.fromEntries(Object.entries(SIMILARITIES).map(([key, { name }]) => [key, name]));
+      const choose = (i) => this.change({ similarity: Object.keys(names)[i] });
+      this.radios = this.addChoices(right, "Similarity of query and key", names, choose);
       this.addTemperature(right);
-      this.weights = new Weights(right, this.data);
+      this.weights = new Bars(right, ["key", "weight"], this.data.labels);
+      const foot = make(make(this.weights.table, "tfoot"), "tr");
+      make(foot, "td", { colspan: 2 }, "sum");
+      this.sum = make(foot, "td", { class: "number" });
       this.answer = new Answer(make(live, "div", { class: "answers" }), this.data);
-      this.spoken = make(live, "div", { class: "spoken", role: "status", "aria-live": "polite" });
-      this.dataset.ready = "";
-      this.show();
     }
 
-    addFoot(parent) {
-      const row = make(parent, "div", { class: "foot" });
-      make(row, "span", { class: "hint" }, "Drag the query, or use the arrow keys.");
-      make(row, "button", { type: "button" }, "Reset").addEventListener("click", () => this.reset());
-    }
-
-    addSimilarities(parent) {
-      const group = make(parent, "fieldset");
-      make(group, "legend", {}, "Similarity of query and key");
-      const choices = make(group, "div", { class: "choices" });
-      // Two figures on a page must not share a group of radio buttons.
-      const name_of_group = `similarity-${[...document.querySelectorAll(this.localName)].indexOf(this)}`;
-      this.radios = Object.entries(SIMILARITIES).map(([key, { name }]) => {
-        const label = make(choices, "label");
-        const radio = make(label, "input", { type: "radio", name: name_of_group, value: key });
-        make(label, "span", {}, name);
-        radio.addEventListener("change", () => this.change({ similarity: key }));
-        return radio;
-      });
-    }
-
+    // The slider moves over the logarithm, in steps of a hundredth: from 0.05 to 20.
     addTemperature(parent) {
-      const label = make(parent, "label", { class: "control" });
-      make(label, "span", {}, "Temperature");
-      this.temperature = make(label, "span", { class: "degrees" });
-      // The slider moves over the logarithm, in steps of a hundredth: from 0.05 to 20.
-      const range = { type: "range", min: -1.3, max: 1.3, step: 0.01 };
-      this.slider = make(label, "input", { ...range, "aria-label": "Temperature" });
-      this.slider.addEventListener("input", () => this.change({ temperature: 10 ** Number(this.slider.value) }));
-    }
-
-    reset() {
-      this.change({ query: this.data.query, similarity: "dot", temperature: 1 });
-    }
-
-    change(part) {
-      Object.assign(this.state, part);
-      this.show();
-      // Speak once the reader pauses, not at every step of a drag.
-      clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.speak(), 300);
+      const move = (place) => this.change({ temperature: 10 ** place });
+      const { words, slider } = this.addSlider(parent, "Temperature", { min: -1.3, max: 1.3, step: 0.01 }, move);
+      this.slider = slider;
+      this.degrees = make(words, "span", { class: "degrees" });
     }
 
     show() {
       const { query, similarity, temperature } = this.state;
       this.result = lookUp(this.data, query, similarity, temperature);
       this.plane.show(query, this.result.weights);
-      this.weights.show(this.result.weights);
+      this.weights.show(this.result.weights, (weight) => weight.toFixed(3));
+      this.sum.textContent = this.result.weights.reduce((a, b) => a + b, 0).toFixed(3);
       this.answer.show(this.result);
       this.radios.forEach((radio) => (radio.checked = radio.value === similarity));
       this.slider.value = Math.log10(temperature);
       this.slider.setAttribute("aria-valuetext", temperature.toFixed(2));
-      this.temperature.textContent = temperature.toFixed(2);
+      this.degrees.textContent = temperature.toFixed(2);
     }
 
     speak() {
@@ -401,76 +442,48 @@
   }
 
   class ListeningFigure extends Figure {
+    static HINT = "Press Play, then move the slider, or use its arrow keys. Compare the filters.";
+    static PAUSE = 300;
+
     disconnectedCallback() {
       this.loops?.stop();
     }
 
-    build() {
-      if (!window.AudioContext) return;
-      this.loops = new Loops([...this.querySelectorAll("audio")].map((audio) => audio.src));
-      this.state = { filter: 0, place: 50, playing: false };
-      const live = make(this, "div", { class: "live" });
-      const controls = make(live, "div");
-      this.addFilters(controls);
-      this.addAttention(controls);
-      this.addButton(controls);
-      this.addLevels(make(live, "div"));
-      this.spoken = make(live, "div", { class: "spoken", role: "status", "aria-live": "polite" });
-      this.dataset.ready = "";
-      this.show();
+    isPlayable() {
+      return Boolean(window.AudioContext);
     }
 
-    addFilters(parent) {
-      const group = make(parent, "fieldset");
-      make(group, "legend", {}, "Filter");
-      const choices = make(group, "div", { class: "choices" });
-      const name = `filter-${[...document.querySelectorAll(this.localName)].indexOf(this)}`;
-      this.radios = this.data.filters.map((filter, i) => {
-        const label = make(choices, "label");
-        const radio = make(label, "input", { type: "radio", name, value: filter.name });
-        make(label, "span", {}, filter.name);
-        radio.addEventListener("change", () => this.change({ filter: i }));
-        return radio;
-      });
+    first() {
+      return { filter: 0, place: 50, playing: false };
+    }
+
+    build(live) {
+      this.loops = new Loops([...this.querySelectorAll("audio")].map((audio) => audio.src));
+      const columns = make(live, "div", { class: "two" });
+      const controls = make(columns, "div");
+      const names = Object.fromEntries(this.data.filters.map(({ name }) => [name, name]));
+      this.radios = this.addChoices(controls, "Filter", names, (filter) => this.change({ filter }));
+      this.addAttention(controls);
+      this.button = make(controls, "button", { type: "button", class: "play" });
+      this.button.addEventListener("click", () => this.change({ playing: !this.state.playing }));
+      const levels = make(columns, "div");
+      this.levels = new Bars(levels, ["voice", "energy let through"], this.data.voices);
+      this.balance = make(levels, "p", { class: "balance" });
     }
 
     addAttention(parent) {
-      const label = make(parent, "label", { class: "control" });
-      make(label, "span", {}, "Attention");
-      this.slider = make(label, "input", { type: "range", min: 0, max: 100, step: 1, "aria-label": "Attention" });
-      this.slider.addEventListener("input", () => this.change({ place: Number(this.slider.value) }));
+      const move = (place) => this.change({ place });
+      const { label, slider } = this.addSlider(parent, "Attention", { min: 0, max: 100, step: 1 }, move);
+      this.slider = slider;
       const ends = make(label, "span", { class: "ends", "aria-hidden": "true" });
       for (const text of [this.data.voices[0], "both", this.data.voices[1]]) make(ends, "span", {}, text);
     }
 
-    addButton(parent) {
-      this.button = make(parent, "button", { type: "button" });
-      this.button.addEventListener("click", () => this.change({ playing: !this.state.playing }));
-    }
-
-    addLevels(parent) {
-      const table = make(parent, "table", { class: "weights" });
-      const head = make(make(table, "thead"), "tr");
-      make(head, "th", { scope: "col" }, "voice");
-      make(head, "th", { scope: "col", class: "wide", colspan: 2 }, "energy let through");
-      const body = make(table, "tbody");
-      this.rows = this.data.voices.map((voice, i) => {
-        const row = make(body, "tr", { class: `voice-${i}` });
-        make(row, "th", { scope: "row" }, voice);
-        const bar = make(make(row, "td", { class: "wide" }), "div", { class: "bar" });
-        return { bar, number: make(row, "td", { class: "number" }) };
-      });
-      this.balance = make(parent, "p", { class: "balance" });
-    }
-
     change(part) {
       const wasPlaying = this.state.playing;
-      Object.assign(this.state, part);
-      this.show();
+      super.change(part);
       if (this.state.playing !== wasPlaying) this.playOrStop();
       else this.loops.set(this.gains());
-      clearTimeout(this.timer);
-      this.timer = setTimeout(() => (this.spoken.textContent = this.summary()), 300);
     }
 
     playOrStop() {
@@ -500,10 +513,7 @@
 
     show() {
       const shares = this.shares();
-      this.rows.forEach(({ bar, number }, i) => {
-        bar.style.width = `${100 * clamp(shares[i], 0, 1)}%`;
-        number.textContent = `${(100 * shares[i]).toFixed(1)} %`;
-      });
+      this.levels.show(shares, (share) => `${(100 * share).toFixed(1)} %`);
       const [first, second] = shares.map((share, i) => share * this.data.filters[this.state.filter].energy[i]);
       const decibels = 10 * Math.log10(first / second);
       const [louder, softer] = decibels < 0 ? [1, 0] : [0, 1];
@@ -531,10 +541,10 @@
       return `filter on ${voices[0]} ${first}, on ${voices[1]} ${second}`;
     }
 
-    summary() {
+    speak() {
       const shares = this.shares().map((share, i) => `${(100 * share).toFixed(0)} per cent of ${this.data.voices[i]}`);
       const { name } = this.data.filters[this.state.filter];
-      return `Filter ${name}, ${this.attentionInWords()}: ${shares.join(" and ")} get through.`;
+      this.spoken.textContent = `Filter ${name}, ${this.attentionInWords()}: ${shares.join(" and ")} get through.`;
     }
   }
 
@@ -544,35 +554,33 @@
     static ROW = 34;
     static LANE = 16;
     static HEAD = 96;
+    static HINT = "Choose a work. Arrow keys: ↑ ↓ in time, ← → along the lines.";
 
-    build() {
+    first() {
+      return { chosen: this.data.chosen, lineage: "" };
+    }
+
+    build(live) {
       this.lineages = Object.keys(this.data.lineages);
       this.entries = new Map(this.data.entries.map((entry) => [entry.id, { ...entry, to: [] }]));
       for (const { id, from } of this.entries.values()) {
         for (const { entry, kind } of from) this.entries.get(entry).to.push({ entry: id, kind });
       }
-      this.state = { chosen: this.data.chosen, lineage: "" };
-      const live = make(this, "div", { class: "live" });
-      this.addFilter(make(live, "div", { class: "foot" }));
-      const chart = make(live, "div", { class: "chart" });
+      this.addFilter(live);
+      const columns = make(live, "div", { class: "two" });
+      const chart = make(columns, "div", { class: "chart" });
       this.svg = draw(chart, "svg", { "aria-hidden": "true" });
       this.addEntries(make(chart, "ol", { "aria-label": "Works in the order of time" }));
-      this.about = make(live, "div", { class: "about", role: "region", "aria-label": "The chosen work" });
-      this.spoken = make(live, "div", { class: "spoken", role: "status", "aria-live": "polite" });
-      this.dataset.ready = "";
-      this.show();
+      this.about = make(columns, "div", { class: "about", role: "region", "aria-label": "The chosen work" });
     }
 
     addFilter(parent) {
-      const label = make(parent, "label");
+      const label = make(parent, "label", { class: "lineage" });
       make(label, "span", {}, "Lineage ");
       this.filter = make(label, "select");
       make(this.filter, "option", { value: "" }, "all");
       for (const [id, name] of Object.entries(this.data.lineages)) make(this.filter, "option", { value: id }, name);
       this.filter.addEventListener("change", () => this.change({ lineage: this.filter.value }));
-      make(parent, "span", { class: "hint" }, "Choose a work. Arrow keys: ↑ ↓ in time, ← → along the lines.");
-      const legend = "Solid lines: a source says so. Dashed: our reading. Dotted: alike, not descended.";
-      make(parent, "span", { class: "hint" }, legend);
     }
 
     addEntries(list) {
@@ -616,7 +624,10 @@
         if (part.chosen) this.state.lineage = "";
         else this.state.chosen = rows.find((entry) => entry.lineage === this.state.lineage).id;
       }
-      this.show();
+      super.change({});
+    }
+
+    speak() {
       const { name, year, from, to } = this.entries.get(this.state.chosen);
       this.spoken.textContent = `${name}, ${year}. Lines from ${from.length} and to ${to.length} other works.`;
     }
@@ -723,43 +734,35 @@
   // heads in layers, are chosen in a grid of small heat maps ---
 
   class AttentionView extends Figure {
-    build() {
-      this.state = { set: this.data.set ?? 0, chosen: this.data.chosen };
-      const live = make(this, "div", { class: "live" });
-      this.addSets(live);
+    static HINT = "Choose a word, or a row of the table. The arrow keys go on to the next.";
+
+    first() {
+      return { set: this.data.set ?? 0, chosen: this.data.chosen };
+    }
+
+    build(live) {
+      this.sets = [];
+      if (this.data.sets.length > 1) this.addSets(live);
       this.addPair(live);
       this.addTable(live);
-      this.spoken = make(live, "div", { class: "spoken", role: "status", "aria-live": "polite" });
-      this.dataset.ready = "";
-      this.show();
+    }
+
+    start() {
+      if (this.dataset.ready !== undefined) return;
+      super.start();
       this.place();
       // Not within the observer's own turn: what it changes would be observed at once.
-      new ResizeObserver(() => requestAnimationFrame(() => this.place())).observe(live);
+      new ResizeObserver(() => requestAnimationFrame(() => this.place())).observe(this);
       document.fonts.addEventListener("loadingdone", () => this.place());
     }
 
-    // One of each group is a stop of the Tab key, and the arrow keys walk: a browser does so by itself.
-    addRadios(parent, part, texts, lang) {
-      const name = `${part}-${[...document.querySelectorAll(this.localName)].indexOf(this)}`;
-      return texts.map((text, i) => {
-        const label = make(parent, "label", { lang });
-        const radio = make(label, "input", { type: "radio", name, value: i, autocomplete: "off" });
-        make(label, "span", { class: "token" }, text);
-        radio.addEventListener("change", () => this.change({ [part]: i }));
-        return radio;
-      });
-    }
-
     addSets(parent) {
-      this.sets = [];
-      if (this.data.sets.length === 1) return;
-      const group = make(parent, "fieldset");
-      const legend = make(group, "legend", {}, this.data.chooser);
       const names = this.data.sets.map(({ name }) => name);
-      const choices = make(group, "div", { class: this.data.columns ? "heads" : "choices" });
-      this.sets = this.addRadios(choices, "set", names, "en");
+      this.sets = this.addChoices(parent, this.data.chooser, names, (set) => this.change({ set }));
       if (!this.data.columns) return;
-      this.legend = legend;
+      const choices = this.sets[0].closest(".choices");
+      choices.className = "heads";
+      this.legend = choices.previousElementSibling;
       this.makeGrid(choices, this.data.columns);
     }
 
@@ -822,7 +825,8 @@
         return source.words.map(() => draw(group, "path"));
       });
       const group = make(this.pair, "div", { class: "target", role: "radiogroup", "aria-label": target.name });
-      this.targets = this.addRadios(group, "chosen", target.words, target.language);
+      const choose = (chosen) => this.change({ chosen });
+      this.targets = this.addRadios(group, "chosen", target.words, choose, target.language);
       make(this.pair, "span", { class: "side target-name" }, `${target.name}: choose one`);
     }
 
@@ -843,12 +847,6 @@
         make(row, "th", { scope: "row", lang: target.language }, word);
         return { row, cells: source.words.map(() => make(row, "td")) };
       });
-    }
-
-    change(part) {
-      Object.assign(this.state, part);
-      this.show();
-      this.speak();
     }
 
     show() {
@@ -943,39 +941,32 @@
     // `step` is what a step is called.
     addControls(parent, step) {
       const row = make(parent, "div", { class: "controls" });
-      const label = make(row, "label");
-      this.words = make(label, "span", { class: "words" });
       const name = step[0].toUpperCase() + step.slice(1);
-      const range = { type: "range", min: 0, max: this.last, step: 1, autocomplete: "off" };
-      this.slider = make(label, "input", { ...range, "aria-label": name });
-      this.slider.addEventListener("input", () => this.goTo(Number(this.slider.value)));
+      const range = { min: 0, max: this.last, step: 1 };
+      Object.assign(this, this.addSlider(row, name, range, (position) => this.goTo(position)));
       const button = (attributes, text, act) => {
         const made = make(row, "button", { type: "button", ...attributes }, text);
         made.addEventListener("click", act);
         return made;
       };
-      button({ "aria-label": `One ${step} back` }, "−1", () => this.goTo(this.position - 1, true));
-      button({ "aria-label": `One ${step} on` }, "+1", () => this.goTo(this.position + 1, true));
+      button({ "aria-label": `One ${step} back` }, "−1", () => this.goTo(this.state.position - 1, true));
+      button({ "aria-label": `One ${step} on` }, "+1", () => this.goTo(this.state.position + 1, true));
       this.player = button({ class: "play" }, "▶ Play", () => (this.timer ? this.stop() : this.play()));
       Player.STILL.addEventListener("change", () => this.stop());
     }
 
-    addSpoken(parent) {
-      this.spoken = make(parent, "div", { class: "spoken", role: "status", "aria-live": "polite" });
-    }
-
+    // The slider says its value by itself.
     goTo(position, aloud = false) {
       this.move(clamp(position, 0, this.last));
       this.stop();
-      // The slider says its value by itself.
-      if (aloud) this.spoken.textContent = this.inWords();
+      if (aloud) this.speak();
     }
 
     play() {
-      this.move(this.position === this.last ? 0 : this.position);
+      this.move(this.state.position === this.last ? 0 : this.state.position);
       this.timer = setInterval(() => {
-        this.move(this.position + 1);
-        if (this.position === this.last) this.stop();
+        this.move(this.state.position + 1);
+        if (this.state.position === this.last) this.stop();
       }, this.constructor.PACE);
       this.player.textContent = "■ Stop";
     }
@@ -986,25 +977,44 @@
       clearInterval(this.timer);
       this.timer = undefined;
       this.player.textContent = "▶ Play";
-      this.spoken.textContent = this.inWords();
+      this.speak();
+    }
+
+    change(part) {
+      this.stop();
+      super.change(part);
     }
 
     move(position) {
-      const before = this.position;
-      this.position = position;
+      this.state.position = position;
+      this.show();
+    }
+
+    show() {
+      const { position } = this.state;
       this.slider.value = position;
       this.slider.setAttribute("aria-valuetext", this.inWords());
-      this.show(before);
+      this.showPosition(position, this.shown);
+      this.shown = position;
+    }
+
+    speak() {
+      this.spoken.textContent = this.inWords();
     }
   }
 
   // --- A position: dials that turn, lamps that count, and the numbers of the dials' tips ---
 
   class PositionDials extends Player {
-    build() {
+    static HINT = "Move the slider or step by one, and compare hands with lamps.";
+
+    first() {
+      return { position: this.data.chosen };
+    }
+
+    build(live) {
       const { wavelengths, names, bits } = this.data;
       this.last = this.data.length - 1;
-      const live = make(this, "div", { class: "live" });
       live.style.setProperty("--columns", bits);
       this.addControls(live, "position");
       const dials = this.addList(live, "dials", "Dials. Below each: positions to a turn, its angle");
@@ -1016,9 +1026,6 @@
         const item = make(numbers, "li");
         return ["sine", "cosine"].map((name) => make(item, "span", { title: name }));
       });
-      this.addSpoken(live);
-      this.dataset.ready = "";
-      this.move(this.data.chosen);
     }
 
     addList(parent, part, name) {
@@ -1046,23 +1053,19 @@
       return lamp;
     }
 
-    binary() {
-      return this.position.toString(2);
-    }
-
     inWords() {
-      return `position ${this.position}: binary ${this.binary()}`;
+      const { position } = this.state;
+      return `position ${position}: binary ${position.toString(2)}`;
     }
 
-    show(before) {
-      const { position } = this;
+    showPosition(position, before) {
       // Hands move to the next position, and jump to others: they would turn many times on their way.
       this.classList.toggle("near", Math.abs(position - before) === 1);
       this.words.replaceChildren();
       make(this.words, "span", {}, "Position ");
       make(this.words, "b", {}, position);
       make(this.words, "span", {}, ", in binary ");
-      make(this.words, "b", {}, this.binary());
+      make(this.words, "b", {}, position.toString(2));
       this.lamps.forEach((lamp, bit) => {
         const lit = (position >> bit) & 1;
         lamp.className = lit ? "lamp lit" : "lamp";
@@ -1119,12 +1122,16 @@
     static MATRICES = ["q", "k", "v", "s", "o", "l"];
     static HELD = { start: "", load: "qol", tile: "qkvsol", store: "" };
 
-    build() {
-      const { blocks, causal, choices, chosen, queries, keys } = this.data;
-      this.state = { blocks, causal };
-      this.moments = momentsOf(this.data, this.state);
-      this.last = this.moments.length - 1;
-      const live = make(this, "div", { class: "live" });
+    static HINT = "Step through, and count what is moved. Then change the blocks.";
+
+    first() {
+      const { blocks, causal, chosen } = this.data;
+      return { blocks, causal, position: chosen };
+    }
+
+    build(live) {
+      const { choices, queries, keys } = this.data;
+      this.count();
       this.addControls(live, "step");
       this.event = make(live, "p", { class: "event" });
       const memories = make(live, "div", { class: "memories" });
@@ -1135,10 +1142,12 @@
       this.addLegend(live);
       this.addCounters(live);
       this.addSettings(live);
-      this.addSpoken(live);
-      this.dataset.ready = "";
       this.arrange();
-      this.move(chosen);
+    }
+
+    count() {
+      this.moments = momentsOf(this.data, this.state);
+      this.last = this.moments.length - 1;
     }
 
     // Across and down, in numbers, of the matrices for some rows of queries and some of keys.
@@ -1193,38 +1202,27 @@
 
     addSettings(parent) {
       const settings = make(parent, "div", { class: "settings" });
-      const figure = [...document.querySelectorAll(this.localName)].indexOf(this);
-      ["queries", "keys"].forEach((what, axis) => {
-        const group = make(settings, "fieldset");
-        make(group, "legend", {}, `Rows in a block of ${what}`);
-        const choices = make(group, "div", { class: "choices" });
-        for (const size of this.data.choices[axis]) {
-          const radio = this.addInput(choices, { type: "radio", name: `${what}-${figure}`, value: size }, size);
-          radio.checked = size === this.state.blocks[axis];
-          const blocks = (old) => old.map((other, i) => (i === axis ? size : other));
-          radio.addEventListener("change", () => this.change({ blocks: blocks(this.state.blocks) }));
-        }
+      this.radios = ["queries", "keys"].map((what, axis) => {
+        const sizes = this.data.choices[axis];
+        const blocks = (size) => this.state.blocks.map((other, i) => (i === axis ? size : other));
+        const choose = (i) => this.change({ blocks: blocks(sizes[i]) });
+        const options = Object.fromEntries(sizes.map((size) => [size, size]));
+        return this.addChoices(settings, `Rows in a block of ${what}`, options, choose);
       });
-      const box = this.addInput(settings, { type: "checkbox" }, "Causal mask");
-      box.checked = this.state.causal;
-      box.addEventListener("change", () => this.change({ causal: box.checked }));
+      const label = make(settings, "label", { class: "choice" });
+      this.causal = make(label, "input", { type: "checkbox", autocomplete: "off" });
+      make(label, "span", {}, "Causal mask");
+      this.causal.addEventListener("change", () => this.change({ causal: this.causal.checked }));
     }
 
-    addInput(parent, attributes, text) {
-      const label = make(parent, "label");
-      const input = make(label, "input", { ...attributes, autocomplete: "off" });
-      make(label, "span", {}, text);
-      return input;
-    }
-
+    // Other blocks are gone through from the beginning.
     change(part) {
-      Object.assign(this.state, part);
       this.stop();
-      this.moments = momentsOf(this.data, this.state);
-      this.last = this.moments.length - 1;
+      Object.assign(this.state, { position: 0 }, part);
+      this.count();
       this.slider.max = this.last;
       this.arrange();
-      this.move(0);
+      this.show();
       const { tiles, loaded, stored } = this.moments[this.last];
       this.spoken.textContent = `${tiles} tiles; at the end ${loaded} numbers loaded, ${stored} stored`;
     }
@@ -1274,21 +1272,25 @@
       draw(draw(matrix, "svg", attributes), "path", { d: path });
     }
 
-    show(before) {
-      const now = this.moments[this.position];
+    showPosition(position, before) {
+      const now = this.moments[position];
+      this.radios.forEach((group, axis) =>
+        group.forEach((radio) => (radio.checked = Number(radio.value) === this.state.blocks[axis])),
+      );
+      this.causal.checked = this.state.causal;
       this.words.replaceChildren();
       make(this.words, "span", {}, "Step ");
-      make(this.words, "b", {}, this.position);
+      make(this.words, "b", {}, position);
       make(this.words, "span", {}, ` of ${this.last}`);
       this.event.textContent = this.tell(now);
       this.showSlow(now);
       this.showFast(now);
-      this.count(now);
-      if (this.position === before + 1) this.fly(now);
+      this.showCounters(now);
+      if (position === before + 1) this.fly(now);
     }
 
     showSlow(now) {
-      const past = this.moments.slice(0, this.position + 1);
+      const past = this.moments.slice(0, this.state.position + 1);
       const visited = new Set(this.moments.map(({ row, column }) => `${row} ${column}`));
       const done = new Set(past.map(({ row, column }) => `${row} ${column}`));
       const stored = new Set(past.filter(({ act }) => act === "store").map(({ row }) => row));
@@ -1325,7 +1327,7 @@
       this.sum.textContent = `Held: ${held.join(" + ")}${held.length ? " = " : ""}${now.held} numbers.`;
     }
 
-    count(now) {
+    showCounters(now) {
       const { plain } = this.data;
       const end = this.moments[this.last];
       const most = Math.max(...this.moments.map(({ held }) => held));
@@ -1359,7 +1361,7 @@
     }
 
     tell({ act, row, column, loaded, stored }) {
-      const before = this.moments[this.position - 1];
+      const before = this.moments[this.state.position - 1];
       const { queries, keys } = this.data;
       const [rows, columns] = this.state.blocks;
       const number = (block, size, length) => `block ${block + 1} of ${Math.ceil(length / size)}`;
@@ -1377,10 +1379,10 @@
     }
 
     inWords() {
-      const { act, tiles, loaded, stored } = this.moments[this.position];
+      const { act, tiles, loaded, stored } = this.moments[this.state.position];
       const tile = `tile ${tiles} of ${this.moments[this.last].tiles}`;
       const what = { start: "nothing yet", load: "queries loaded", tile, store: "output stored" }[act];
-      return `step ${this.position} of ${this.last}: ${what}; ${loaded} numbers loaded, ${stored} stored`;
+      return `step ${this.state.position} of ${this.last}: ${what}; ${loaded} numbers loaded, ${stored} stored`;
     }
   }
 

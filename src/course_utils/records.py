@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 PACKAGE = Path(__file__).parent
@@ -51,6 +52,14 @@ class Record:
     versions: dict[str, str]
     code: str
     stale: bool = field(default=False, compare=False)
+
+    def mean(self, get: Callable[[Any], float]) -> float:
+        """The mean over the seeds.
+
+        Args:
+            get: finds a number in what a run gave.
+        """
+        return fmean(map(get, self.runs))
 
     def _repr_html_(self) -> str:
         took = f"{self.seconds / 60:.1f} minutes" if self.seconds >= 60 else f"{self.seconds:.0f} seconds"

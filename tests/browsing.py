@@ -1,0 +1,51 @@
+"""What tests in a browser share: pages of the built book, and pages of a figure alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import Browser, Page, Request
+
+if TYPE_CHECKING:
+    from course_utils.interactive import Html
+
+ROOT = Path(__file__).resolve().parents[1]
+HTML, STATIC = ROOT / "_build" / "html", ROOT / "book" / "_static"
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+TOUCH = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
+
+
+def open_page(browser: Browser, theme: str = "light", **options: Any) -> tuple[Page, list[str]]:
+    """A page in a fresh context, and the list that its troubles are written to."""
+    context = browser.new_context(**{"viewport": WIDE, **options})
+    context.add_init_script(f"localStorage.mode = localStorage.theme = '{theme}'")
+    page = context.new_page()
+    troubles: list[str] = []
+    page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+
+    def failed(request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # that is one which the next page has cut off
+            troubles.append(f"failed: {request.url} ({request.failure})")
+
+    page.on("requestfailed", failed)
+    return page, troubles
+
+
+def figure_page(folder: Path, *figures: Html) -> str:
+    """Write a page with nothing on it but figures, in the theme that the browser was given; return its address."""
+    page = folder / "page.html"
+    page.write_text(
+        '<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8"><title>Figures</title>'
+        "<script>document.documentElement.dataset.theme = localStorage.theme ?? 'light'</script>"
+        '<meta name="viewport" content="width=device-width"><style>body {background: var(--c-paper)}</style>'
+        "<style>html {font-size: 18px} .cell_output .output {overflow-x: auto}"
+        " .bd-content div.output table {table-layout: auto}</style>"  # the theme's
+        f'<link rel="stylesheet" href="{STATIC.as_uri()}/course.css">'
+        f'<script src="{STATIC.as_uri()}/course.js"></script>'
+        '<div class="bd-content"><div class="cell_output"><div class="output text_html">'
+        f"{''.join(figure.markup for figure in figures)}</div></div></div>",
+        encoding="utf-8",
+    )
+    return page.as_uri()
