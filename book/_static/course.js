@@ -1389,18 +1389,20 @@
   // --- The party: a listener among voices, whose place is the query ---
 
   class VoiceParty extends Figure {
-    build() {
+    static HINT = "Drag the ring, or move it with the arrow keys. Then change the temperature.";
+    static PAUSE = 300;
+
+    first() {
+      return { listener: this.data.listener, temperature: this.data.temperature };
+    }
+
+    build(live) {
       const axis = (i) => this.data.places.map((place) => place[i]);
       this.low = [0, 1].map((i) => Math.min(...axis(i)) - 0.5);
       this.high = [0, 1].map((i) => Math.max(...axis(i)) + 0.5);
-      this.state = { listener: this.data.listener, temperature: this.data.temperature };
-      const live = make(this, "div", { class: "live" });
       this.addRoom(live);
       this.addTemperature(live);
       this.heard = make(live, "p", { class: "heard" });
-      this.spoken = make(live, "div", { class: "spoken", role: "status", "aria-live": "polite" });
-      this.dataset.ready = "";
-      this.show();
     }
 
     addRoom(parent) {
@@ -1484,11 +1486,8 @@
       this.change({ listener: place.map((part, i) => clamp(part, this.low[i], this.high[i])) });
     }
 
-    change(part) {
-      Object.assign(this.state, part);
-      this.show();
-      clearTimeout(this.timer);
-      this.timer = setTimeout(() => (this.spoken.textContent = this.heard.textContent), 300);
+    speak() {
+      this.spoken.textContent = this.heard.textContent;
     }
 
     show() {
