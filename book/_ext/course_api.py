@@ -51,6 +51,16 @@ def restore_words(app: Sphinx, what: str, name: str, thing: Any, options: Any, l
     lines[:] = app.env.temp_data.pop("course_words", lines)
 
 
+def let_go(app: Sphinx, doctree: nodes.document) -> None:
+    """Make all nodes the page's own.
+
+    What `{eval-rst}` reads belongs to a document beside the page, whose settings hold all that Sphinx knows of the book:
+    six megabytes would be written, and read again at each build, with every such page.
+    """
+    for node in doctree.findall():
+        node.document = doctree
+
+
 def mock_triton(app: Sphinx, config: Any) -> None:
     """Outside Linux there is no Triton to import."""
     if importlib.util.find_spec("triton") is None:
@@ -64,5 +74,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-skip-member", leave_out)
     app.connect("autodoc-process-docstring", keep_words, priority=400)
     app.connect("autodoc-process-docstring", restore_words, priority=600)
+    app.connect("doctree-read", let_go)
     app.connect("config-inited", mock_triton)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

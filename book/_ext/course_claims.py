@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from docutils import nodes
-from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 from course_utils.claims import Claim
 
@@ -22,6 +22,7 @@ KINDS: dict[str, Callable[[Claim], Any]] = {
     "not": lambda claim: claim.verdict.startswith("not"),
 }
 COLUMNS = ("Claim", "Expected", "Measured", "Verdict")
+CLAIMS = "claims-table"  # in the metadata of a page that shows them
 _DATA = re.compile(r'data-claim="([^"]*)"')
 
 
@@ -29,7 +30,7 @@ class claims_table(nodes.General, nodes.Element):  # noqa: N801 - as docutils na
     """Stands where the claims of all pages will be."""
 
 
-class ClaimsTable(Directive):
+class ClaimsTable(SphinxDirective):
     """``{claims-table} KIND``: the claims of a kind, by page. Without a kind: how many there are of each verdict."""
 
     optional_arguments = 1
@@ -38,6 +39,7 @@ class ClaimsTable(Directive):
         """Leave a place for them: other pages may not have been read yet."""
         if self.arguments and self.arguments[0] not in KINDS:
             raise self.error(f"claims-table: expected one of {', '.join(KINDS)}, got {self.arguments[0]}")
+        self.env.metadata[self.env.docname][CLAIMS] = ""
         return [claims_table(kind="".join(self.arguments))]
 
 
@@ -67,7 +69,7 @@ def merge(app: Sphinx, env: Any, pages: set[str], other: Any) -> None:
 
 def pages_to_write(app: Sphinx, env: Any) -> list[str]:
     """The pages that show all claims are written whenever a page was read."""
-    return [page for page in env.found_docs if env.get_doctree(page).next_node(claims_table) is not None]
+    return [page for page, known in env.metadata.items() if CLAIMS in known]
 
 
 def fill(app: Sphinx, doctree: nodes.document, page: str) -> None:

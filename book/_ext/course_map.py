@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 WORDS_A_MINUTE = 238  # read silently, English non-fiction: Brysbaert (2019)
 # The optional lab and the timing labs belong to chapters that do not bear their numbers.
 LABS = {"08": ["lab-1-timing", "lab-2-flash-vs-naive"], "08b": ["lab-3-triton"]}
+MAP = "chapter-map"  # in the metadata of the page that shows it
 
 # Of the drawing, in its own units, of which a phone shows one as a pixel.
 WIDTH, BOX, HEIGHT, STEP = 360, 172, 66, 98
@@ -32,7 +33,7 @@ class chapter_map(nodes.General, nodes.Element):  # noqa: N801 - as docutils nam
     """Stands where the map will be."""
 
 
-class ChapterMap(Directive):
+class ChapterMap(SphinxDirective):
     """``{chapter-map}``: rows of chapters with what they need."""
 
     has_content = True
@@ -40,6 +41,7 @@ class ChapterMap(Directive):
     def run(self) -> list[nodes.Node]:
         """Keep the rows: titles and lengths of pages are known once all are read."""
         rows = [[_read(entry) for entry in line.split("|")] for line in self.content if line.strip()]
+        self.env.metadata[self.env.docname][MAP] = ""
         return [chapter_map(rows=rows)]
 
 
@@ -117,7 +119,7 @@ def duration(minutes: int) -> str:
 
 def pages_to_write(app: Sphinx, env: Any) -> list[str]:
     """The page with the map is written whenever a page was read: a title or a length may be another."""
-    return [page for page in env.found_docs if env.get_doctree(page).next_node(chapter_map) is not None]
+    return [page for page, known in env.metadata.items() if MAP in known]
 
 
 def fill(app: Sphinx, doctree: nodes.document, page: str) -> None:
