@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import bs4
 import pytest
+import yaml
 from browsing import HTML, ROOT
 
 CHAPTERS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "book").glob("[0-9]*.md"))}
@@ -125,6 +126,15 @@ class TestBuilt:
         chapter, article = built
         numbers = [number.text.strip("()#¶") for number in article.select("div.math .eqno")]
         assert numbers == [f"{chapter}.{place}" for place in range(1, len(numbers) + 1)]
+
+
+def test_the_side_bar_says_a_chapters_number_and_its_title():
+    parts = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+    entries = [each for entry in parts[0]["chapters"] for each in (entry, *entry.get("sections", ()))]
+    titles = {name: re.search("^# (.+)$", text, re.MULTILINE)[1] for name, text in CHAPTERS.items()}
+    assert {entry["file"]: entry["title"] for entry in entries} == {
+        name: f"{name.split('-')[0]} {title}" for name, title in titles.items()
+    }
 
 
 def test_all_that_is_played_with_is_in_the_book(pages):
