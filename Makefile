@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help book test check exercises experiments lab clean
+.PHONY: help book pdf test check exercises experiments lab clean
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
@@ -12,6 +12,9 @@ help: ## list the verbs
 
 book: $(READY) ## build the book, every cell run: _build/html/index.html
 	@.ci/book
+
+pdf: book ## the whole book for paper, after building it: _build/attention-course.pdf
+	@$(BIN)/python .ci/pdf
 
 test: book ## build the book, then run all tests
 	@$(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup
