@@ -56,8 +56,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def pages() -> list[str]:
-    """The names of the built book's pages."""
-    found = sorted(path.name for path in HTML.glob("*.html"))
+    """The built book's pages, as paths within it."""
+    found = sorted(path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts)
     if "index.html" not in found:
         pytest.fail("there is no book in _build/html: run `make book`", pytrace=False)
     return found

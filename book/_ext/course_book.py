@@ -147,6 +147,23 @@ def mend_roles(app: Sphinx, page: str, template: str, context: dict[str, Any], d
         context["body"] = context.get("body", "").replace(old, new)
 
 
+def name_switches(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Give the theme's switches in the list of pages, which have only a sign on them, a name."""
+    make = context.get("generate_toctree_html")
+    if make is None:
+        return
+
+    def named(*args: Any, **options: Any) -> Any:
+        tree = make(*args, **options)
+        for summary in tree.select("summary") if hasattr(tree, "select") else ():
+            summary["aria-label"] = f"Pages below {summary.find_previous('a').get_text(strip=True)}"
+        return tree
+
+    context["generate_toctree_html"] = named
+
+
 def leave_without_outputs(app: Sphinx, config: Any) -> None:
     """Do not run the page on the kernel where there is no Triton: outside Linux."""
     if importlib.util.find_spec("triton") is None:
@@ -167,5 +184,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", leave_without_outputs)
     app.connect("env-get-outdated", reread_after_restyling)
     app.connect("html-page-context", mend_roles)
+    app.connect("html-page-context", name_switches, priority=900)  # after the theme's own
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
