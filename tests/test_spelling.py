@@ -17,13 +17,13 @@ OWN = Path(__file__).with_name("words.txt")
 NO_TEXT = re.compile(r"_modules/|(genindex|py-modindex|search)\.html")
 # Code, mathematics, what cells print, names of parameters and what others named are no prose of ours.
 NOT_PROSE = (
-    "code, pre, script, style, svg, .math, .cell_output, .citation-list, .headerlink, .viewcode-link, dt.sig,"
-    " .field-list strong, .field-list em, .field-list a, .xref, [lang]:not([lang|=en])"
+    "code, pre, script, style, svg, .math, .cell_output, .citation-list, .viewcode-link, .sig, .pre,"
+    " .field-list strong, .field-list em, .field-list a, .xref, .headerlink, [lang]:not([lang|=en])"
 )
-POSSESSIVE = re.compile(r"(?<=\w)\s?[’'](s\b|(?!\w))")
+POSSESSIVE = re.compile(r"(?<=[\w\]])\s?[’'](s\b|(?!\w))")
 ELISION = re.compile(r"\b[ldtjnsmc][’'](?=\w)", re.IGNORECASE)  # of French
 # A word with a digit, or with a letter of another script, such as 2d or µs, is a sign.
-SIGN = re.compile(r"\S*[\d_@]\S*|[^\W\d_]*[µ\u0300-\u1fff\u2070-\U0010ffff]\S*")
+SIGN = re.compile(r"\S*[\d²³_@]\S*|[^\W\d_]*[µ\u0300-\u1fff\u2070-\U0010ffff]\S*")
 
 
 @cache
@@ -31,9 +31,12 @@ def prose(name: str) -> str:
     """The running text of a built page."""
     page = BeautifulSoup((HTML / name).read_text(encoding="utf-8"), "lxml")
     article = page.select_one(".bd-article")
-    for part in article.select(NOT_PROSE) if article else ():
-        part.decompose()
-    text = article.get_text(" ") if article else ""
+    if article is None:
+        return ""
+    for part in article.select(NOT_PROSE):
+        part.replace_with("0" if part.name in ("code", "span") else " 0 ")  # so that the i-th is one sign
+    article.smooth()
+    text = article.get_text(" ")
     return SIGN.sub(" ", ELISION.sub("", POSSESSIVE.sub("", text)))
 
 

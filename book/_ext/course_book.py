@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -141,10 +142,20 @@ MENDED = {
 }
 
 
+# Of a long signature, a line for each parameter: Sphinx writes a list of definitions of nothing.
+LINES = re.compile(r"<dl>\n(<dd>.*?)</dl>", re.DOTALL)
+
+
 def mend_roles(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
     """Write a page's markup as assistive technology understands it."""
     for old, new in MENDED.items():
         context["body"] = context.get("body", "").replace(old, new)
+    context["body"] = LINES.sub(_lines, context.get("body", ""))
+
+
+def _lines(found: re.Match[str]) -> str:
+    lines = found[1].replace("<dd>", "<span>").replace("</dd>", "</span>")
+    return f'<span class="sig-lines">{lines}</span>'
 
 
 def name_switches(
