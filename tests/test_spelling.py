@@ -22,8 +22,8 @@ NOT_PROSE = (
 )
 POSSESSIVE = re.compile(r"(?<=[\w\]])\s?[’'](s\b|(?!\w))")
 ELISION = re.compile(r"\b[ldtjnsmc][’'](?=\w)", re.IGNORECASE)  # of French
-# A word with a digit, or with a letter of another script, such as 2d or µs, is a sign.
-SIGN = re.compile(r"\S*[\d²³_@]\S*|[^\W\d_]*[µ\u0300-\u1fff\u2070-\U0010ffff]\S*")
+# An abbreviation; a word with a digit, or with a letter of another script, such as 2d or µs, is a sign.
+SIGN = re.compile(r"\b(?:Alg|Eq)\.|\S*[\d²³_@]\S*|[^\W\d_]*[µ\u0300-\u1fff\u2070-\U0010ffff]\S*")
 
 
 @cache
@@ -35,8 +35,10 @@ def prose(name: str) -> str:
         return ""
     for part in article.select(NOT_PROSE):
         part.replace_with("0" if part.name in ("code", "span") else " 0 ")  # so that the i-th is one sign
+    for chance in article.select("wbr"):
+        chance.decompose()
     article.smooth()
-    text = article.get_text(" ")
+    text = article.get_text(" ").replace("\u00ad", "")
     return SIGN.sub(" ", ELISION.sub("", POSSESSIVE.sub("", text)))
 
 

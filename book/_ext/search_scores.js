@@ -1,6 +1,6 @@
-// How search orders what it found: names of the package come after what chapters say. The rest is as Sphinx has it.
+// How search orders what it found: chapters, then assignments, then names of the package. The rest is as Sphinx has it.
 var Scorer = {
-  score: ([page, , , , score]) => (page.startsWith("api/") ? score - 100 : score),
+  score: ([page, , , , score]) => score - (page.startsWith("api/") ? 200 : page.startsWith("exercises/") ? 100 : 0),
   objNameMatch: 11,
   objPartialMatch: 6,
   objPrio: { 0: 15, 1: 5, 2: -5 },
