@@ -21,7 +21,7 @@ def walked(steps: str) -> np.ndarray:
     here = start = np.zeros(2)
     places = []
     for command, x, y in re.findall(r"([mlz])(?:(-?[\d.]+) (-?[\d.]+))?", steps):
-        here = start if command == "z" else here + [float(x), float(y)]
+        here = start if command == "z" else here + np.array([x, y], dtype=float)
         start = here if command == "m" else start
         places.append(here)
     return np.array(places)
