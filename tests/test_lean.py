@@ -39,3 +39,8 @@ def test_a_long_path_leads_to_the_same_places_in_half_the_letters(lean) -> None:
 
 def test_a_curve_keeps_its_hundredths(lean) -> None:
     assert lean._shorter("M 1.234567 2 \nC 0.5 -1.239 3.1 4 5 6") == "M 1.23 2 \nC 0.5 -1.24 3.1 4 5 6"
+
+
+def test_a_long_path_in_another_hand_is_left(lean) -> None:
+    path = "M1 2" + "L3.5 4" * 400
+    assert lean._shorter(path) == path

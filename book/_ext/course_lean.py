@@ -25,6 +25,7 @@ PICTURE = re.compile(r"data:image/png;base64,([^\"]+)")
 SOUND = re.compile(r"data:audio/wav;base64,([^\"]+)")
 # Matplotlib writes a path to a millionth of a point; a hundredth is finer than any screen or printer.
 PATH = re.compile(r'(?<= d=")[^"]+')
+LINES = re.compile(r"(?:[ML] -?[\d.]+ -?[\d.]+\s*|z\s*)+")
 POINT = re.compile(r"([MLz])(?: (\S+) (\S+))?")
 NUMBER = re.compile(r"-?\d+\.\d{3,}")
 QUALITY = 75  # of 100: beside the original no difference is seen
@@ -61,7 +62,7 @@ class LightenOutputs(SphinxPostTransform):
 
 def _shorter(path: str) -> str:
     """The same path in fewer letters; a long one of straight lines, as contours are, by steps of tenths of a point."""
-    if len(path) < 500 or set(path) & set("CQ"):
+    if len(path) < 500 or not LINES.fullmatch(path):
         return NUMBER.sub(lambda number: f"{float(number[0]):.2f}", path)
     steps, start, here = "", (0, 0), (0, 0)
     for command, *numbers in POINT.findall(path):
