@@ -22,7 +22,8 @@ CHROMIUM = [
 ]
 Row = tuple[str, str, dict[str, float], str]
 KILLS: list[Row] = []  # gathered from the reports of all processes
-SPLIT_UP = ("test_assignments", "test_split")  # the long modules: each assignment's tests may go to another process
+# The long modules: each assignment's tests, or each part of the pages, may go to another process.
+SPLIT_UP = ("test_access", "test_assignments", "test_book", "test_split")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         group = item.path.stem
         if group in SPLIT_UP and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
-            group += str(item.callspec.params.get("name", ""))
+            group += str(item.callspec.params.get("name", item.callspec.params.get("part", "")))
         item.add_marker(pytest.mark.xdist_group(group))
 
 
@@ -56,8 +57,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def pages() -> list[str]:
-    """The names of the built book's pages."""
-    found = sorted(path.name for path in HTML.glob("*.html"))
+    """The built book's pages, as paths within it."""
+    found = sorted(path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts)
     if "index.html" not in found:
         pytest.fail("there is no book in _build/html: run `make book`", pytrace=False)
     return found

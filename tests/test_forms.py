@@ -2,6 +2,7 @@
 
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import bs4
 import pytest
@@ -58,12 +59,16 @@ class TestChapter:
         assert [len(found) for found in places] == [1] * len(parts)
         assert all(one < other for (one,), (other,) in pairwise(places))
 
-    def test_its_assignment_can_be_downloaded(self, name):
+    def test_its_assignment_has_a_page_with_the_notebook_to_download(self, name):
         for _, title, body in boxes(CHAPTERS[name], "assignment"):
             assert title.startswith("Your turn: ")
-            files = re.findall(r"\{download\}`[^<]*<([^>]+)>`", body)
-            assert files
-            assert all((ROOT / "book" / file).is_file() for file in files)
+            places = re.findall(r"\{doc\}`[^<`]*</(exercises/[^>]+)>`", body)
+            assert places
+            for place in places:
+                page = HTML / f"{place}.html"
+                links = re.findall(r'href="([^"]+/(?:\w|-)+\.ipynb)"', page.read_text(encoding="utf-8"))
+                assert Path(place).name in [Path(link).stem for link in links]
+                assert all((page.parent / link).is_file() for link in links)
 
     def test_what_to_read_next_is_its_end_and_leads_somewhere(self, name):
         last = CHAPTERS[name].rstrip().split("\n\n")[-1]

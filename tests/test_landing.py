@@ -34,8 +34,6 @@ TERMS = {
     "log-sum-exp": "08-flash-attention",
     "Triton": "08b-triton",
 }
-# Over the megabyte that a chapter may weigh: the sounds that the listening figure mixes, and spectrograms as drawings.
-HEAVY = {"01-selective-attention": 1_400_000}
 WATCH = """
     window.seen = { shift: 0 };
     new PerformanceObserver((list) => {
@@ -101,9 +99,7 @@ def text_of(name: str) -> str:
 # --- What a page weighs, and that nothing moves ---
 
 
-@pytest.mark.parametrize(
-    ("name", "limit"), [("index", 400_000), *((name, HEAVY.get(name, 1_000_000)) for name in CHAPTERS)]
-)
+@pytest.mark.parametrize(("name", "limit"), [("index", 400_000), *((name, 1_000_000) for name in CHAPTERS)])
 def test_a_page_is_light(browser: Browser, server: str, name: str, limit: int) -> None:
     page = browser.new_context(viewport=WIDE).new_page()
     Handler.sent.clear()

@@ -235,7 +235,8 @@ def test_the_loops_hold_what_each_filter_lets_through(figure, parts):
     loops = figure.evaluate(
         """async (element) => {
             const context = new OfflineAudioContext(1, 4000, 8000);
-            const decode = (source) => context.decodeAudioData(element.loops.constructor.bytes(source));
+            const bytes = element.loops.constructor.bytes;
+            const decode = async (source) => context.decodeAudioData(await bytes(source));
             const buffers = await Promise.all(element.loops.sources.map(decode));
             return buffers.map((buffer) => [...buffer.getChannelData(0)]);
         }"""

@@ -54,8 +54,8 @@ def restore_words(app: Sphinx, what: str, name: str, thing: Any, options: Any, l
 def let_go(app: Sphinx, doctree: nodes.document) -> None:
     """Make all nodes the page's own.
 
-    What `{eval-rst}` reads belongs to a document beside the page, whose settings hold all that Sphinx knows of the book:
-    six megabytes would be written, and read again at each build, with every such page.
+    What `{eval-rst}` reads belongs to a document beside the page, whose settings hold all that Sphinx knows of the
+    book: six megabytes would be written, and read again at each build, with every such page.
     """
     for node in doctree.findall():
         node.document = doctree

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -141,10 +142,37 @@ MENDED = {
 }
 
 
+# Of a long signature, a line for each parameter: Sphinx writes a list of definitions of nothing.
+LINES = re.compile(r"<dl>\n(<dd>.*?)</dl>", re.DOTALL)
+
+
 def mend_roles(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
     """Write a page's markup as assistive technology understands it."""
     for old, new in MENDED.items():
         context["body"] = context.get("body", "").replace(old, new)
+    context["body"] = LINES.sub(_lines, context.get("body", ""))
+
+
+def _lines(found: re.Match[str]) -> str:
+    lines = found[1].replace("<dd>", "<span>").replace("</dd>", "</span>")
+    return f'<span class="sig-lines">{lines}</span>'
+
+
+def name_switches(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Give the theme's switches in the list of pages, which have only a sign on them, a name."""
+    make = context.get("generate_toctree_html")
+    if make is None:
+        return
+
+    def named(*args: Any, **options: Any) -> Any:
+        tree = make(*args, **options)
+        for summary in tree.select("summary") if hasattr(tree, "select") else ():
+            summary["aria-label"] = f"Pages below {summary.find_previous('a').get_text(strip=True)}"
+        return tree
+
+    context["generate_toctree_html"] = named
 
 
 def leave_without_outputs(app: Sphinx, config: Any) -> None:
@@ -167,5 +195,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", leave_without_outputs)
     app.connect("env-get-outdated", reread_after_restyling)
     app.connect("html-page-context", mend_roles)
+    app.connect("html-page-context", name_switches, priority=900)  # after the theme's own
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -23,11 +23,16 @@ AT_ONCE = [f"_static/{name}.js" for name in ("documentation_options", "doctools"
 
 PICTURE = re.compile(r"data:image/png;base64,([^\"]+)")
 SOUND = re.compile(r"data:audio/wav;base64,([^\"]+)")
+# Matplotlib writes a path to a millionth of a point; a hundredth is finer than any screen or printer.
+PATH = re.compile(r'(?<= d=")[^"]+')
+LINES = re.compile(r"(?:[ML] -?[\d.]+ -?[\d.]+\s*|z\s*)+")
+POINT = re.compile(r"([MLz])(?: (\S+) (\S+))?")
+NUMBER = re.compile(r"-?\d+\.\d{3,}")
 QUALITY = 75  # of 100: beside the original no difference is seen
 
 
 class LightenOutputs(SphinxPostTransform):
-    """Write the pictures within figures as WebP, and the sounds of players beside the page."""
+    """Write the pictures within figures as WebP, their lines no finer than seen, and sounds beside the page."""
 
     default_priority = 7  # after course_book has put the figures into the page
     formats = ("html",)
@@ -36,19 +41,39 @@ class LightenOutputs(SphinxPostTransform):
         """Go through what stands in the page as HTML."""
         for raw in self.document.findall(nodes.raw):
             text = PICTURE.sub(lambda found: _webp(base64.b64decode(found[1])) or found[0], raw.astext())
-            # The script of the listening figure mixes its sounds, and could not read a file from the file system.
-            if "<listening-figure" not in text:
-                text = SOUND.sub(lambda found: self.store(base64.b64decode(found[1])), text)
+            text = PATH.sub(lambda path: _shorter(path[0]), text)
+            text = SOUND.sub(lambda found: self.store(found[1]), text)
             if text != raw.astext():
                 raw.replace_self(nodes.raw("", text, format=raw["format"]))
 
-    def store(self, sound: bytes) -> str:
-        """Write a sound into the book, and return its address."""
-        name = f"_static/sounds/{hashlib.sha256(sound).hexdigest()[:16]}.wav"
-        file = Path(self.app.outdir) / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(sound)
-        return "../" * self.env.docname.count("/") + name
+    def store(self, sound: str) -> str:
+        """Write a sound into the book, and return its address.
+
+        Beside it lies a script that says the same: what mixes sounds may read no other file from the file system.
+        """
+        content = base64.b64decode(sound)
+        name = hashlib.sha256(content).hexdigest()[:16]
+        folder = Path(self.app.outdir) / "_static" / "sounds"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.wav").write_bytes(content)
+        (folder / f"{name}.js").write_text(f'(window.courseSounds ??= {{}})["{name}"] = "{sound}";\n', encoding="utf-8")
+        return "../" * self.env.docname.count("/") + f"_static/sounds/{name}.wav"
+
+
+def _shorter(path: str) -> str:
+    """The same path in fewer letters; a long one of straight lines, as contours are, by steps of tenths of a point."""
+    if len(path) < 500 or not LINES.fullmatch(path):
+        return NUMBER.sub(lambda number: f"{float(number[0]):.2f}", path)
+    steps, start, here = "", (0, 0), (0, 0)
+    for command, *numbers in POINT.findall(path):
+        if command == "z":  # back to where the last M was
+            steps, here = steps + "z", start
+            continue
+        x, y = (round(10 * float(number)) for number in numbers)
+        steps += f"{command.lower()}{(x - here[0]) / 10:g} {(y - here[1]) / 10:g}"
+        here = (x, y)
+        start = here if command == "M" else start
+    return steps
 
 
 def _webp(png: bytes) -> str | None:
@@ -68,6 +93,10 @@ def lighten(app: Sphinx, page: str, template: str, context: dict[str, Any], doct
     # Sphinx counts the formulas of all pages below the first one as its own.
     equations = app.env.get_domain("math").data["has_equations"].get(page, False)
     context["script_files"] = [each for each in context["script_files"] if equations or not _is_mathjax(each)]
+    # Few pages have cards or tabs of sphinx-design, which jupyter-book loads on all.
+    if 'class="sd-' not in context.get("body", ""):
+        for files in ("css_files", "script_files"):
+            context[files] = [each for each in context[files] if "design" not in str(each.filename)]
     for script in context["script_files"]:
         if script.filename and script.filename not in AT_ONCE:
             script.attributes.setdefault("defer", "defer")

@@ -160,8 +160,9 @@ class Markdown:
         return f"${node.astext().strip()}$"
 
     def word_raw(self, node: nodes.Element) -> str:
-        """HTML, which Markdown may hold."""
-        return node.astext() if "html" in node["format"].split() else ""
+        """HTML, which Markdown may hold; a notebook has no use for a page's link to its own place."""
+        text = node.astext()
+        return text if "html" in node["format"].split() and 'class="headerlink"' not in text else ""
 
     def word_reference(self, node: nodes.Element) -> str:
         """A link to another site as it is; one into the book where the book's address is known, else its words."""

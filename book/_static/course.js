@@ -414,7 +414,8 @@
     async start(gains) {
       const context = (this.context = new AudioContext());
       context.resume();
-      const buffers = await Promise.all(this.sources.map((source) => context.decodeAudioData(Loops.bytes(source))));
+      const decode = async (source) => context.decodeAudioData(await Loops.bytes(source));
+      const buffers = await Promise.all(this.sources.map(decode));
       if (this.context !== context) return; // stopped meanwhile
       this.nodes = buffers.map((buffer, i) => {
         const node = new GainNode(context, { gain: gains[i] });
@@ -426,8 +427,19 @@
       for (const { loop } of this.nodes) loop.start(soon);
     }
 
-    static bytes(source) {
-      return Uint8Array.from(atob(source.slice(source.indexOf(",") + 1)), (letter) => letter.charCodeAt(0)).buffer;
+    // In the book a sound is a file, and beside it a script that holds the same; a page from the file system may run
+    // the one and not read the other.
+    static async bytes(source) {
+      const [, name] = source.match(/(\w+)\.wav$/) ?? [];
+      if (name && !window.courseSounds?.[name]) await Loops.run(source.replace(/wav$/, "js"));
+      const letters = name ? window.courseSounds[name] : source.slice(source.indexOf(",") + 1);
+      return Uint8Array.from(atob(letters), (letter) => letter.charCodeAt(0)).buffer;
+    }
+
+    static run(src) {
+      return new Promise((resolve, reject) => {
+        Object.assign(make(document.head, "script", { src }), { onload: resolve, onerror: reject });
+      });
     }
 
     // Gradually, over some hundredths of a second: a jump would click.
