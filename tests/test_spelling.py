@@ -39,7 +39,8 @@ def prose(name: str) -> str:
         chance.decompose()
     article.smooth()
     text = article.get_text(" ").replace("\u00ad", "")
-    return SIGN.sub(" ", ELISION.sub("", POSSESSIVE.sub("", text)))
+    words = SIGN.sub(" ", ELISION.sub("", POSSESSIVE.sub("", text))).split()
+    return "\n".join(words)  # Hunspell cuts a long line, in the midst of a word
 
 
 def misspelt(text: str) -> set[str]:
