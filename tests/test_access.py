@@ -99,7 +99,8 @@ def test_no_figure_breaks_a_rule_after_it_was_played_with(
 def test_a_broken_rule_is_seen(browser: Browser) -> None:
     page, _ = open_page(browser)
     page.set_content(
-        '<html lang="en"><title>x</title><main><h1>x</h1><button></button><p style="color: #aaa; background: #fff">pale words</p></main>'
+        '<html lang="en"><title>x</title><main><h1>x</h1><button></button>'
+        '<p style="color: #aaa; background: #fff">pale words</p></main>'
     )
     assert {rule for rule, _ in violations(page, ALL)} == {"button-name", "color-contrast"}
     page.context.close()
