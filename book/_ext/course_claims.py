@@ -22,7 +22,8 @@ KINDS: dict[str, Callable[[Claim], Any]] = {
     "not": lambda claim: claim.verdict.startswith("not"),
 }
 COLUMNS = ("Claim", "Expected", "Measured", "Verdict")
-CLAIMS = "claims-table"  # in the metadata of a page that shows them
+# In the metadata of a page, which Sphinx forgets and merges by itself: that it gathers claims; those it makes.
+TABLE, CLAIMS = "claims-table", "course-claims"
 _DATA = re.compile(r'data-claim="([^"]*)"')
 
 
@@ -39,7 +40,7 @@ class ClaimsTable(SphinxDirective):
         """Leave a place for them: other pages may not have been read yet."""
         if self.arguments and self.arguments[0] not in KINDS:
             raise self.error(f"claims-table: expected one of {', '.join(KINDS)}, got {self.arguments[0]}")
-        self.env.metadata[self.env.docname][CLAIMS] = ""
+        self.env.metadata[self.env.docname][TABLE] = ""
         return [claims_table(kind="".join(self.arguments))]
 
 
@@ -47,38 +48,19 @@ def collect(app: Sphinx, doctree: nodes.document) -> None:
     """Keep the claims of a page that was read."""
     texts = [raw.astext() for raw in doctree.findall(nodes.raw) if raw.get("format") == "html"]
     found = [json.loads(html.unescape(data)) for text in texts for data in _DATA.findall(text)]
-    claims_of(app.env)[app.env.docname] = found
-
-
-def claims_of(env: Any) -> dict[str, list[dict[str, Any]]]:
-    """The claims by page."""
-    if not hasattr(env, "course_claims"):
-        env.course_claims = {}
-    return env.course_claims
-
-
-def forget(app: Sphinx, env: Any, page: str) -> None:
-    """A page that is read again brings its claims again."""
-    claims_of(env).pop(page, None)
-
-
-def merge(app: Sphinx, env: Any, pages: set[str], other: Any) -> None:
-    """Take over what another process read."""
-    claims_of(env).update({page: claims_of(other)[page] for page in pages if page in claims_of(other)})
+    app.env.metadata[app.env.docname][CLAIMS] = found
 
 
 def pages_to_write(app: Sphinx, env: Any) -> list[str]:
     """The pages that show all claims are written whenever a page was read."""
-    return [page for page, known in env.metadata.items() if CLAIMS in known]
+    return [page for page, known in env.metadata.items() if TABLE in known]
 
 
 def fill(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Put the claims in their place, in the order of the pages."""
-    known = claims_of(app.env)
     ordered = {
-        each: [_claim(record) for record in known[each]]
+        each: [_claim(record) for record in app.env.metadata[each][CLAIMS]]
         for each in _in_order(app, app.config.root_doc)
-        if each in known
     }
     for place in list(doctree.findall(claims_table)):
         markup = _table(app, page, ordered, KINDS[place["kind"]]) if place["kind"] else _summary(ordered)
@@ -149,8 +131,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(claims_table)
     app.add_directive("claims-table", ClaimsTable)
     app.connect("doctree-read", collect)
-    app.connect("env-purge-doc", forget)
-    app.connect("env-merge-info", merge)
     app.connect("env-updated", pages_to_write)
     app.connect("doctree-resolved", fill)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

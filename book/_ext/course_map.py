@@ -23,7 +23,8 @@ from sphinx.util.docutils import SphinxDirective
 WORDS_A_MINUTE = 238  # read silently, English non-fiction: Brysbaert (2019)
 # The optional lab and the timing labs belong to chapters that do not bear their numbers.
 LABS = {"08": ["lab-1-timing", "lab-2-flash-vs-naive"], "08b": ["lab-3-triton"]}
-MAP = "chapter-map"  # in the metadata of the page that shows it
+# In the metadata of a page, which Sphinx forgets and merges by itself: that it shows the map; how many words it has.
+MAP, WORDS = "chapter-map", "course-words"
 
 # Of the drawing, in its own units, of which a phone shows one as a pixel.
 WIDTH, BOX, HEIGHT, STEP = 360, 172, 66, 98
@@ -60,7 +61,7 @@ def _read(entry: str) -> tuple[str, list[str], list[str]]:
 
 def count_words(app: Sphinx, doctree: nodes.document) -> None:
     """Keep how many words of a page are read: its text, without code, outputs and folded solutions."""
-    _words(app.env)[app.env.docname] = sum(
+    app.env.metadata[app.env.docname][WORDS] = sum(
         len(paragraph.astext().split()) for paragraph in doctree.findall(nodes.paragraph) if not _is_aside(paragraph)
     )
 
@@ -72,22 +73,6 @@ def _is_aside(node: nodes.Element) -> bool:
         node = node.parent
         classes |= {node.tagname, *node.get("classes", [])}
     return not classes.isdisjoint({"cell", "dropdown", "toggle", "solution", "solution_node"})
-
-
-def _words(env: Any) -> dict[str, int]:
-    if not hasattr(env, "course_words"):
-        env.course_words = {}
-    return env.course_words
-
-
-def forget(app: Sphinx, env: Any, page: str) -> None:
-    """A page that is read again is counted again."""
-    _words(env).pop(page, None)
-
-
-def merge(app: Sphinx, env: Any, pages: set[str], other: Any) -> None:
-    """Take over what another process read."""
-    _words(env).update({page: _words(other)[page] for page in pages if page in _words(other)})
 
 
 def reading_minutes(words: int) -> int:
@@ -127,7 +112,7 @@ def fill(app: Sphinx, doctree: nodes.document, page: str) -> None:
     for place in list(doctree.findall(chapter_map)):
         chapters = [entry[0] for row in place["rows"] for entry in row]
         solutions = Path(app.srcdir).parent / "solutions"
-        times = {c: (reading_minutes(_words(app.env)[c]), assignment_minutes(solutions, c)) for c in chapters}
+        times = {c: (reading_minutes(app.env.metadata[c][WORDS]), assignment_minutes(solutions, c)) for c in chapters}
         titles = {c: app.env.titles[c].astext() for c in chapters}
         links = {c: app.builder.get_relative_uri(page, c) for c in chapters}
         markup = _drawing(place["rows"], titles, links, times) + _table(sorted(chapters), titles, links, times)
@@ -208,8 +193,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(chapter_map)
     app.add_directive("chapter-map", ChapterMap)
     app.connect("doctree-read", count_words)
-    app.connect("env-purge-doc", forget)
-    app.connect("env-merge-info", merge)
     app.connect("env-updated", pages_to_write)
     app.connect("doctree-resolved", fill)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
