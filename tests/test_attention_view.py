@@ -82,6 +82,19 @@ class TestMarkup:
         assert len(data_of(view)["sets"]) == 5
         assert [text for text in drawn(view.markup) if "head" in text] == ["head 0 (the first of 5)"]
 
+    @pytest.mark.parametrize(
+        ("count", "width", "height"), [(1, 6.6, 5.62), (2, 6.6, 3.46), (3, 6.6, 6.92), (4, 6.6, 6.92)]
+    )
+    def test_without_numbers_the_still_pictures_stand_in_two_columns(self, count, width, height):
+        layers = {f"layer {i}": draw_weights(12, 12, i) for i in range(count)}
+        markup = attention_view(LONG, LONG, layers, "Twelve words.").markup
+        size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', markup)
+        np.testing.assert_allclose([float(size[1]) / 72, float(size[2]) / 72], [width, height], atol=0.01)
+        texts = drawn(markup)
+        assert [text for text in texts if "layer" in text] == list(layers)
+        assert texts.count("traducteur") == count + (count + 1) // 2, "above each, and once beside each row of pictures"
+        assert texts.count("weight") == 1
+
     def test_text_cannot_break_out(self):
         view = attention_view(["</script>", "a --> b"], ["<b>"], {"<i>": [[0.5, 0.5]]}, 'A "b" & c', chooser="<u>")
         assert data_of(view)["source"]["words"] == ["</script>", "a --> b"]

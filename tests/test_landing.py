@@ -136,6 +136,20 @@ def test_pages_without_formulas_do_not_load_mathjax() -> None:
         assert "fontawesome.js" not in text
 
 
+def test_every_letter_of_east_asia_is_in_a_font_of_the_course() -> None:
+    """Elsewhere, and in a PDF, they would be boxes on a machine without such fonts."""
+    css = (HTML / "_static" / "course.css").read_text(encoding="utf-8")
+    spans = [span.split("-") for ranges in re.findall(r"unicode-range: ([^;]*);", css) for span in ranges.split(",")]
+    covered = {code for first, *last in spans for code in range(_code(first), _code(last[0] if last else first) + 1)}
+    for path in HTML.rglob("*.html"):
+        letters = set(re.findall(r"[\u1100-\u11ff\u2e80-\uffdc]", path.read_text(encoding="utf-8")))
+        assert {letter for letter in letters if ord(letter) not in covered} == set(), path.name
+
+
+def _code(text: str) -> int:
+    return int(text.strip().removeprefix("U+"), 16)
+
+
 # --- The party ---
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -117,7 +118,7 @@ def _first_bad(array: np.ndarray) -> str:
 
 
 def _still(words: Mapping[str, list[str]], matrices: Mapping[str, np.ndarray], sides: tuple[str, str]) -> str:
-    """Draw the matrices as heat maps, one below the other."""
+    """Draw the matrices as heat maps, one below the other; in two columns where the cells are too many for numbers."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -125,14 +126,33 @@ def _still(words: Mapping[str, list[str]], matrices: Mapping[str, np.ndarray], s
     drawn = list(matrices.items())
     if len(drawn) > MOST_MATRICES:
         drawn = [(f"{drawn[0][0]} (the first of {len(drawn)})", drawn[0][1])]
-    size = (min(1.8 + 0.6 * len(source), 6.6), (1.3 + 0.36 * len(target)) * len(drawn))
+    written = len(source) <= MOST_WRITTEN
+    columns = 1 if written else min(2, len(drawn))
+    rows = math.ceil(len(drawn) / columns)
+    size = (min(1.8 + 0.6 * len(source), 6.6), (1.3 + 0.36 / columns * len(target)) * rows)
     with mpl.rc_context(course_style()):
         canvas = Figure(figsize=size, layout="constrained")
-        grid: Any = canvas.subplots(len(drawn), squeeze=False)
-        for axes, (name, matrix) in zip(grid.flat, drawn, strict=True):
-            attention_heatmap(matrix, target, source, ax=axes, annotate=len(source) <= MOST_WRITTEN)
+        grid: Any = canvas.subplots(rows, columns, squeeze=False)
+        for empty in grid.flat[len(drawn) :]:
+            empty.remove()
+        for axes, (name, matrix) in zip(canvas.axes, drawn, strict=True):
+            attention_heatmap(matrix, target, source, ax=axes, at_least=0 if written else math.inf)
             axes.xaxis.set_label_position("top")
-            axes.set(title=name, xlabel=sides[0], ylabel=sides[1])
+            axes.set(title=name, xlabel=sides[0])
+        for axes in canvas.axes[::columns]:
+            axes.set_ylabel(sides[1])
+        for axes in canvas.axes[1::2] if columns == 2 else []:
+            axes.set_yticklabels([])
+        if not written:
+            _upright(canvas)
+            bar = canvas.colorbar(canvas.axes[0].collections[0], ax=canvas.axes, label="weight", ticks=[0, 0.5, 1])
+            bar.outline.set_visible(False)
         file = io.StringIO()
         canvas.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
+
+
+def _upright(canvas: Any) -> None:
+    """Turn the words above the columns: they stand closer than they are long."""
+    for axes in canvas.axes:
+        axes.set_xticks(axes.get_xticks(), axes.get_xticklabels(), rotation=90, ha="center", rotation_mode="default")
