@@ -15,6 +15,7 @@ PAGES = CHAPTERS | {
 }
 PLAYED = ["soft-dictionary", "listening-figure", "family-tree", "attention-view", "position-dials", "flash-tiles"]
 WITHOUT_ASSIGNMENT = {"00-warm-up"}  # a self-test stands in its place
+LAB_OF_08B = "exercises/lab-3-triton/lab-3-triton"  # chapter 08 looks ahead to it
 BOX = re.compile(r"^(`{3,}|:{3,})\{(admonition|exercise|solution)\}.*?^\1$", re.MULTILINE | re.DOTALL)
 CELL = re.compile(r"^```\{code-cell\} ipython3\n---\n(.*?)^---\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -133,13 +134,43 @@ class TestBuilt:
         assert numbers == [f"{chapter}.{place}" for place in range(1, len(numbers) + 1)]
 
 
-def test_the_side_bar_says_a_chapters_number_and_its_title():
+def side_bar():
+    """What the side bar calls each chapter, in the order of the book."""
     parts = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text(encoding="utf-8"))["parts"]
     entries = [each for entry in parts[0]["chapters"] for each in (entry, *entry.get("sections", ()))]
+    return {entry["file"]: entry["title"] for entry in entries}
+
+
+def soup(name):
+    return bs4.BeautifulSoup((HTML / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+
+
+def test_the_side_bar_says_a_chapters_number_and_its_title():
     titles = {name: re.search("^# (.+)$", text, re.MULTILINE)[1] for name, text in CHAPTERS.items()}
-    assert {entry["file"]: entry["title"] for entry in entries} == {
-        name: f"{name.split('-')[0]} {title}" for name, title in titles.items()
-    }
+    assert side_bar() == {name: f"{name.split('-')[0]} {title}" for name, title in titles.items()}
+
+
+def test_pages_call_their_neighbours_as_the_side_bar_does(pages):
+    for (name, title), (following, its_title) in pairwise(side_bar().items()):
+        assert soup(name).select_one(".right-next .prev-next-title").text == its_title
+        assert soup(following).select_one(".left-prev .prev-next-title").text == title
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_title_stands_between_its_chapters_number_and_what_the_chapter_takes(pages, name):
+    title = soup(name).select_one("article h1")
+    assert title.find_previous_sibling("p").text == f"Chapter {name.split('-')[0]}"
+    line = title.find_next_sibling()
+    minutes = soup("index").select_one(f'.chapter-map tbody tr:has(a[href="{name}.html"]) td').text
+    assert line.text.startswith(f"{minutes} to read · ")
+    links = [link["href"].removesuffix(".html") for link in line.select("a")]
+    its_box = "".join(body for _, _, body in boxes(CHAPTERS[name], "assignment"))
+    tasks = set(re.findall(r"</(exercises/[^>]+)>", its_box)) - ({LAB_OF_08B} if name != "08b-triton" else set())
+    assert {link for link in links if link.startswith("exercises/")} == tasks
+    index = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+    needed = re.search(rf"(?:^|\| ){name}(?: <([^|\n]*))?", index, re.MULTILINE)[1] or ""
+    assert {link for link in links if link in CHAPTERS} == set(re.findall(r"[\w-]+", needed))
+    assert links[-1] == "running"
 
 
 def test_all_that_is_played_with_is_in_the_book(pages):

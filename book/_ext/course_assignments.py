@@ -11,21 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+from course_chapters import ASSIGNMENTS, chapter_of
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 from course_utils.notebooks import course_of, is_locked, is_solution, is_test, points_of, problems
 
-FOLDER = "exercises/"
-# An assignment goes with the chapter of its number; a lab has none.
-CHAPTERS = {"lab-1": "08-flash-attention", "lab-2": "08-flash-attention", "lab-3": "08b-triton"}
 OPENING = re.compile(r"\*\*\w+ problems, \d+ points, ([^*]+)\.\*\*")
 
 
 def annotate(app: Sphinx, page: str, content: list[str]) -> None:
     """Put the card and the words into an assignment that is being read."""
-    if not page.startswith(FOLDER):
+    if not page.startswith(ASSIGNMENTS):
         return
     nb = nbformat.reads(content[0], as_version=4)
     title, _, text = nb.cells[0].source.partition("\n")
@@ -57,8 +55,7 @@ def card(nb: NotebookNode, path: Path) -> str:
 
 def chapter(path: Path) -> str:
     """The page that an assignment goes with."""
-    known = next((page for start, page in CHAPTERS.items() if path.stem.startswith(start)), None)
-    return known or next(Path(__file__).parents[1].glob(f"{path.stem[:3]}*.md")).stem
+    return next(Path(__file__).parents[1].glob(f"{chapter_of(path.stem)}-*.md")).stem
 
 
 def word(nb: NotebookNode, cell: NotebookNode) -> Iterator[NotebookNode]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from course_chapters import numbered
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -101,7 +102,7 @@ def _claim(record: dict[str, Any]) -> Claim:
 
 def _body(app: Sphinx, page: str, where: str, claims: list[Claim]) -> str:
     """The rows of one chapter, below its title."""
-    address, title = app.builder.get_relative_uri(page, where), html.escape(app.env.titles[where].astext())
+    address, title = app.builder.get_relative_uri(page, where), html.escape(numbered(app.env, where))
     rows = "".join(_row(claim, f"{address}#claim-{claim.name}") for claim in claims)
     return f'<tbody><tr><th scope="rowgroup" colspan="{len(COLUMNS)}">{title}</th></tr>{rows}</tbody>'
 

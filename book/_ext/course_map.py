@@ -13,18 +13,12 @@ from __future__ import annotations
 import html
 import re
 import textwrap
-from pathlib import Path
 from typing import Any
 
+from course_chapters import MAP, assignments_of, duration, number_of, numbered, reading_minutes
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
-
-WORDS_A_MINUTE = 238  # read silently, English non-fiction: Brysbaert (2019)
-# The optional lab and the timing labs belong to chapters that do not bear their numbers.
-LABS = {"08": ["lab-1-timing", "lab-2-flash-vs-naive"], "08b": ["lab-3-triton"]}
-# In the metadata of a page, which Sphinx forgets and merges by itself: that it shows the map; how many words it has.
-MAP, WORDS = "chapter-map", "course-words"
 
 # Of the drawing, in its own units, of which a phone shows one as a pixel.
 WIDTH, BOX, HEIGHT, STEP = 360, 172, 66, 98
@@ -42,7 +36,7 @@ class ChapterMap(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Keep the rows: titles and lengths of pages are known once all are read."""
         rows = [[_read(entry) for entry in line.split("|")] for line in self.content if line.strip()]
-        self.env.metadata[self.env.docname][MAP] = ""
+        self.env.metadata[self.env.docname][MAP] = rows
         return [chapter_map(rows=rows)]
 
 
@@ -54,49 +48,6 @@ def _read(entry: str) -> tuple[str, list[str], list[str]]:
         re.sub(r"\(.*?\)", "", rest).split(),
         [word for each in re.findall(r"\((.*?)\)", rest) for word in each.split()],
     )
-
-
-# --- How long a chapter takes ---
-
-
-def count_words(app: Sphinx, doctree: nodes.document) -> None:
-    """Keep how many words of a page are read: its text, without code, outputs and folded solutions."""
-    app.env.metadata[app.env.docname][WORDS] = sum(
-        len(paragraph.astext().split()) for paragraph in doctree.findall(nodes.paragraph) if not _is_aside(paragraph)
-    )
-
-
-def _is_aside(node: nodes.Element) -> bool:
-    """Whether a paragraph stands in an output, a solution or a box that is folded."""
-    classes: set[str] = set()
-    while node.parent is not None:
-        node = node.parent
-        classes |= {node.tagname, *node.get("classes", [])}
-    return not classes.isdisjoint({"cell", "dropdown", "toggle", "solution", "solution_node"})
-
-
-def reading_minutes(words: int) -> int:
-    """Minutes that the words take, to the nearest five."""
-    return max(5, 5 * round(words / WORDS_A_MINUTE / 5))
-
-
-def assignment_minutes(solutions: Path, page: str) -> int:
-    """Minutes of a chapter's assignments and labs, as the headers of their sources say."""
-    number = page.split("-")[0]
-    sources = [
-        *solutions.glob(f"{number}-*/{number}-*.md"),
-        *(solutions / lab / f"{lab}.md" for lab in LABS.get(number, [])),
-    ]
-    found = [re.search(r"^  minutes: (\d+)$", source.read_text(encoding="utf-8"), re.MULTILINE) for source in sources]
-    return sum(int(match[1]) for match in found if match)
-
-
-def duration(minutes: int) -> str:
-    """Minutes, and from a hundred on hours to the nearest half, as one says them."""
-    if minutes < 100:
-        return f"{minutes} min"
-    halves = round(minutes / 30)
-    return f"{halves // 2}{'½' * (halves % 2)} h"
 
 
 # --- The page ---
@@ -111,9 +62,8 @@ def fill(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Put the map and the table in their place."""
     for place in list(doctree.findall(chapter_map)):
         chapters = [entry[0] for row in place["rows"] for entry in row]
-        solutions = Path(app.srcdir).parent / "solutions"
-        times = {c: (reading_minutes(app.env.metadata[c][WORDS]), assignment_minutes(solutions, c)) for c in chapters}
-        titles = {c: app.env.titles[c].astext() for c in chapters}
+        times = {c: (reading_minutes(app.env, c), sum(assignments_of(app.env, c).values())) for c in chapters}
+        titles = {c: numbered(app.env, c) for c in chapters}
         links = {c: app.builder.get_relative_uri(page, c) for c in chapters}
         markup = _drawing(place["rows"], titles, links, times) + _table(sorted(chapters), titles, links, times)
         place.replace_self(nodes.raw("", f'<div class="chapter-map">{markup}</div>', format="html"))
@@ -158,15 +108,15 @@ def _line(start: tuple[float, float], end: tuple[float, float], kind: str) -> st
 
 def _box(name: str, title: str, link: str, spot: tuple[float, float], times: tuple[int, int]) -> str:
     x, y = spot
-    number, short = name.split("-")[0], title.split(":")[0]
-    lines = textwrap.wrap(f"{number} {short}", 25)
+    number = number_of(name)
+    lines = textwrap.wrap(title.split(":")[0], 25)
     lines[0] = f'<tspan class="number">{number}</tspan>{html.escape(lines[0].removeprefix(number))}'
     top = y - 7 * len(lines) + 1
     text = "".join(f'<text x="{x:g}" y="{top + 16 * i:g}">{line}</text>' for i, line in enumerate(lines))
     read, work = times
     minutes = f"read {duration(read)}" + (f", solve {duration(work)}" if work else "")
     return (
-        f'<a href="{html.escape(link)}" aria-label="{html.escape(f"{number}, {title}: {minutes}")}">'
+        f'<a href="{html.escape(link)}" aria-label="{html.escape(f"{title}: {minutes}")}">'
         f'<rect x="{x - BOX / 2:g}" y="{y - HEIGHT / 2:g}" width="{BOX}" height="{HEIGHT}" rx="6"/>{text}'
         f'<text class="minutes" x="{x:g}" y="{y + HEIGHT / 2 - 9:g}">{minutes}</text></a>'
     )
@@ -175,7 +125,7 @@ def _box(name: str, title: str, link: str, spot: tuple[float, float], times: tup
 def _table(chapters: list[str], titles: dict[str, str], links: dict[str, str], times: Times) -> str:
     rows = "".join(
         f'<tr><th scope="row"><a href="{html.escape(links[name])}">'
-        f"{name.split('-')[0]} {html.escape(titles[name])}</a></th>"
+        f"{html.escape(titles[name])}</a></th>"
         + "".join(f"<td>{duration(minutes) if minutes else '–'}</td>" for minutes in times[name])
         + "</tr>"
         for name in chapters
@@ -192,7 +142,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the parts."""
     app.add_node(chapter_map)
     app.add_directive("chapter-map", ChapterMap)
-    app.connect("doctree-read", count_words)
     app.connect("env-updated", pages_to_write)
     app.connect("doctree-resolved", fill)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

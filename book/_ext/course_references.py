@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from course_chapters import numbered
 from docutils import nodes
 from sphinx.application import Sphinx
 
@@ -35,8 +36,9 @@ def say_where(app: Sphinx, doctree: nodes.document, page: str) -> None:
 
 
 def _link(app: Sphinx, page: str, target: str) -> nodes.reference:
-    title = app.env.titles[target].astext()
-    return nodes.reference("", title, refuri=app.builder.get_relative_uri(page, target), internal=True)
+    return nodes.reference(
+        "", numbered(app.env, target), refuri=app.builder.get_relative_uri(page, target), internal=True
+    )
 
 
 def pages_to_write(app: Sphinx, env: Any) -> list[str]:
