@@ -169,6 +169,12 @@ def test_every_verb_of_the_makefile_is_listed_with_its_comment() -> None:
     assert len(listed) == len(verbs)
 
 
+def test_what_one_types_keeps_its_quotation_marks_and_dashes() -> None:
+    typed = re.findall(r'[A-Z]+="[^"]*"', "".join(re.findall(r"## (.*)", (ROOT / "Makefile").read_text("utf-8"))))
+    assert typed
+    assert [each for each in typed if each not in words("commands.html")] == []
+
+
 # --- the glossary ---
 
 
@@ -188,6 +194,14 @@ def test_the_glossary_says_where_each_term_is_taught() -> None:
         assert (
             f"Chapter {re.search(r'Chapter (0[0-8]b?)', entry)[1]}".split()[1] == re.search(r'href="(0\db?)-', entry)[1]
         )
+
+
+def test_a_row_of_letters_leads_to_the_first_term_of_each() -> None:
+    row = re.search(r'<nav class="letters".*?</nav>', read("glossary.html"), re.DOTALL)[0]
+    terms = re.findall(r'<dl class="[^"]*glossary.*', read("glossary.html"), re.DOTALL)[0]
+    shown = re.findall(r'(?:<dl[^>]*>|</dd>)\s*<dt id="([^"]+)">(\w)', terms)
+    firsts = {letter.upper(): place for place, letter in reversed(shown)}
+    assert re.findall(r'<a href="#([^"]+)">(.*?)</a>', row) == [(firsts[each], each) for each in sorted(firsts)]
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
@@ -238,6 +252,16 @@ def test_every_work_is_cited_by_a_chapter_and_says_by_which() -> None:
     assert len(entries) == len(keys)
     back = sum(len(re.findall(r'<a [^>]*href="[\w-]+\.html"', entry.split("cited-in")[1])) for entry in entries)
     assert back == sum(map(len, cited.values()))
+
+
+def test_chapters_are_named_with_their_numbers() -> None:
+    cited = re.findall(r'<p class="cited-in">.*?</p>', read("references.html"), re.DOTALL)
+    links = re.findall(r'href="(\d\w+)-[\w-]+\.html">(?:<[^>]*>)?(\w+) ', "".join(cited))
+    groups = re.findall(r'<th scope="rowgroup"[^>]*>(\w+) ', read("reproduced.html"))
+    assert links
+    assert [pair for pair in links if pair[0] != pair[1]] == []
+    assert groups
+    assert [each for each in groups if not re.fullmatch(r"\d\d[a-z]?", each)] == []
 
 
 def test_a_work_that_says_its_doi_or_preprint_links_to_it() -> None:

@@ -16,6 +16,8 @@ from course_utils import cli
 
 Entry = tuple[str, str, str]  # how it is written, what it does, its id
 _VERB = re.compile(r"^([a-z]+):.*?## (.*)", re.MULTILINE)
+# What one types: as words it would get quotation marks and dashes that no shell knows.
+_TYPED = re.compile(r'([A-Z]+="[^"]*"|(?<!\S)--[a-z-]+)')
 
 
 class CourseCommands(SphinxDirective):
@@ -32,7 +34,7 @@ class CourseCommands(SphinxDirective):
         context = typer.Context(command, info_name=name)
         usage = command.get_usage(context).removeprefix("Usage: ")
         section = nodes.section("", nodes.title("", "", nodes.literal("", name)), ids=[nodes.make_id(name)])
-        section += nodes.paragraph("", command.help)
+        section += nodes.paragraph("", "", *_words(command.help))
         section += nodes.literal_block(usage, usage, language="text")
         section += _entries(_option(name, option, context) for option in command.params)
         return section
@@ -65,12 +67,17 @@ def _option(command: str, option: Any, context: Any) -> Entry:
     return written, words, nodes.make_id(f"{command} {option.name}")
 
 
+def _words(said: str) -> list[nodes.Node]:
+    """Words, with what one types among them as code."""
+    return [nodes.literal("", part) if place % 2 else nodes.Text(part) for place, part in enumerate(_TYPED.split(said))]
+
+
 def _entries(entries: Iterable[Entry]) -> nodes.definition_list:
     """A list of what can be written, each with an id of its own."""
     found = nodes.definition_list("", classes=["commands"])
     for written, words, place in entries:
         term = nodes.term("", "", nodes.literal("", written), ids=[place])
-        found += nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", words)))
+        found += nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", "", *_words(words))))
     return found
 
 

@@ -1,7 +1,11 @@
-"""The glossary is linked from where its terms are first used: on each page of a chapter once, in running text."""
+"""The glossary is linked from where its terms are first used: on each page of a chapter once, in running text.
+
+On its own page, a row of letters leads to the first term of each. Search knows its terms as they are typed.
+"""
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
 
@@ -71,6 +75,27 @@ def _running(node: nodes.Node) -> bool:
     )
 
 
+def put_letters(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Put a row of letters above a glossary, each a link to its first term; a letter without terms is left out."""
+    for place in list(doctree.findall(addnodes.glossary)):
+        firsts: dict[str, str] = {}
+        for item in place.findall(nodes.definition_list_item):
+            term = item.next_node(nodes.term)
+            firsts.setdefault(term.astext()[0].upper(), term["ids"][0])
+        links = "".join(f'<li><a href="#{html.escape(to)}">{letter}</a></li>' for letter, to in firsts.items())
+        row = f'<nav class="letters" aria-label="Terms by letter"><ul>{links}</ul></nav>'
+        place.parent.insert(place.parent.index(place), nodes.raw("", row, format="html"))
+
+
+def name_for_search(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Let search find a term as it is typed too: without what stands in brackets, its dashes as hyphens."""
+    for index in doctree.findall(addnodes.index):
+        for kind, term, place, *rest in list(index["entries"]):
+            typed = re.sub(r" \(.*\)$", "", term).replace("–", "-")
+            if place.startswith("term-") and typed != term:
+                index["entries"].append((kind, typed, place, *rest))
+
+
 def pages_to_write(app: Sphinx, env: Any) -> list[str]:
     """All chapters, when a term came, went or moved: what was read of them stays as it was."""
     terms = terms_of(env)
@@ -83,5 +108,7 @@ def pages_to_write(app: Sphinx, env: Any) -> list[str]:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the parts."""
     app.connect("doctree-resolved", link_first_uses)
+    app.connect("doctree-resolved", put_letters)
+    app.connect("doctree-resolved", name_for_search)
     app.connect("env-updated", pages_to_write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
