@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from browsing import HTML, PHONE, WIDE, open_page
+from browsing import HTML, PHONE, TOUCH, WIDE, open_page
 
 THEMES = {"light": "rgb(29, 36, 51)", "dark": "rgb(227, 230, 235)"}  # and the ink of each
 # Asked of every page, at once: a round trip to the browser costs more than the questions.
@@ -72,6 +72,23 @@ def test_every_page_from_a_server(browser, pages, server, part):
     for name in pages[part :: len(PARTS)]:
         visit(page, server + name)
         assert not troubles, name
+    page.context.close()
+
+
+def test_the_panel_of_headings_closes_when_one_is_chosen(browser, pages):
+    page, troubles = open_page(browser, **TOUCH)
+    page.goto((HTML / "05-self-attention.html").as_uri())
+    page.locator(".secondary-toggle").first.tap()
+    panel = page.locator("dialog#pst-secondary-sidebar-modal")
+    link = panel.locator("nav a").nth(2)
+    place = link.get_attribute("href")
+    link.tap()
+    panel.wait_for(state="hidden")
+    page.wait_for_function("place => location.hash === place", arg=place)
+    assert 0 <= page.locator(f"{place} > h2").bounding_box()["y"] < PHONE["height"] / 2
+    page.locator(".secondary-toggle").first.tap()  # and it opens again
+    assert panel.locator("nav a").nth(2).is_visible()
+    assert not troubles
     page.context.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import http.server
+import io
 import json
 import re
 import threading
@@ -13,7 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import open_page
+from PIL import Image
 from playwright.sync_api import Browser, Page
+from pypdf import PdfReader
 from support import ROOT
 
 from course_utils.party import loudest, party_figure
@@ -341,6 +345,105 @@ def test_search_finds_each_chapter_by_its_key_term(browser: Browser, server: str
     page.context.close()
 
 
+# What has the very name that a reader asks for, and must come first.
+NAMED = {
+    "value": "glossary.html#term-value-of-attention",
+    "key-value cache": "glossary.html#term-keyvalue-cache",
+    "masked softmax": "api/attention.html#course_utils.attention.masked_softmax",
+    "masked_softmax": "api/attention.html#course_utils.attention.masked_softmax",
+    "MultiHeadAttention": "api/attention.html#course_utils.attention.MultiHeadAttention",
+    "glossary": "glossary.html",
+    "telling where": "06-positions.html",
+}
+
+
+def test_search_finds_first_what_has_that_name(browser: Browser, server: str) -> None:
+    page = browser.new_context(viewport=WIDE).new_page()
+    for asked, place in NAMED.items():
+        page.goto(f"{server}search.html?q={asked}")
+        page.locator(".search-summary", has_text="found").wait_for()
+        assert page.locator("#search-results li > a").first.get_attribute("href") == place, asked
+    page.context.close()
+
+
+def test_search_asks_for_excerpts_only_where_it_gets_them(browser: Browser, server: str) -> None:
+    for root, excerpts in ((server, True), (HTML.as_uri() + "/", False)):
+        page, troubles = open_page(browser)
+        page.goto(f"{root}search.html?q=warm-up")
+        page.locator(".search-summary", has_text="found").wait_for()
+        page.wait_for_load_state("networkidle")
+        assert bool(page.locator("#search-results .context").count()) == excerpts
+        assert not troubles
+        page.context.close()
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_the_sign_of_the_search_field_stands_beside_its_words(
+    browser: Browser, server: str, viewport: dict[str, int]
+) -> None:
+    page = browser.new_context(viewport=viewport).new_page()
+    load(page, f"{server}search.html")
+    page.keyboard.press("Control+k")
+    fields = [form for form in page.locator("form.bd-search").all() if form.is_visible()]
+    assert fields
+    for form in fields:
+        sign, field = (form.locator(part).bounding_box() for part in (".fa-magnifying-glass", "input"))
+        assert sign["x"] + sign["width"] <= field["x"]
+        assert field["x"] + field["width"] <= viewport["width"]
+    page.context.close()
+
+
+def test_the_menu_of_downloads_says_what_its_entries_are(pages: list[str]) -> None:
+    def entries(name: str) -> list[str]:
+        return re.findall(r'<span class="btn__text-container">(.*?)</span>', text_of(name))
+
+    assert entries("02-soft-dictionary.html") == ["Source (Markdown)", "Print, or save as PDF"]
+    assert entries("exercises/lab-1-timing/lab-1-timing.html") == ["Source (notebook)", "Print, or save as PDF"]
+    assert not any(entry.startswith(".") for name in pages for entry in entries(name))
+
+
+def test_names_of_functions_are_whole_beside_the_text(browser: Browser, server: str) -> None:
+    page = browser.new_context(viewport=WIDE).new_page()
+    # There the names of its functions are unfolded.
+    load(page, f"{server}api/attention.html#module-course_utils.attention")
+    page.locator("#pst-page-toc-nav", has_text="scaled_dot_product_attention()").get_by_text(
+        "masked_softmax"
+    ).wait_for()
+    cut = """links => links.flatMap((link) => [link, ...link.querySelectorAll('span')]).filter((part) =>
+        part.getBoundingClientRect().right > part.closest('#pst-page-toc-nav').getBoundingClientRect().right)
+        .map((part) => part.textContent)"""
+    assert page.locator("#pst-page-toc-nav a").evaluate_all(cut) == []
+    page.context.close()
+
+
+def test_an_address_in_a_table_fits_a_phone(browser: Browser, server: str) -> None:
+    page = browser.new_context(viewport=PHONE).new_page()
+    load(page, f"{server}publishing.html")
+    table = page.locator(".pst-scrollable-table-container", has_text="https://").first
+    assert table.evaluate("table => table.scrollWidth <= table.clientWidth")
+    page.context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_line_that_goes_on_has_a_shade_at_its_edge(browser: Browser, server: str, theme: str) -> None:
+    page, _ = open_page(browser, theme, viewport=PHONE)
+    load(page, f"{server}02-soft-dictionary.html")
+    cells = page.locator(".cell_input pre").all()
+    pre = next(cell for cell in cells if cell.evaluate("cell => cell.scrollWidth > cell.clientWidth + 60"))
+
+    def edges() -> list[tuple[int, ...]]:
+        """The colours at the left and the right, above the first line, and that of the middle."""
+        picture = Image.open(io.BytesIO(pre.screenshot())).convert("RGB")
+        return [picture.getpixel((x, 8)) for x in (1, picture.width - 2, picture.width // 2)]
+
+    left, right, ground = edges()
+    assert left == ground != right
+    pre.evaluate("pre => { pre.scrollLeft = pre.scrollWidth; }")
+    left, right, ground = edges()
+    assert left != ground == right
+    page.context.close()
+
+
 def test_links_to_places_show_for_the_keyboard_and_resolve(browser: Browser, server: str) -> None:
     page = browser.new_context(viewport=WIDE).new_page()
     load(page, f"{server}02-soft-dictionary.html")
@@ -371,6 +474,24 @@ def test_print_has_the_text_alone_and_whole(browser: Browser, server: str) -> No
     cut = "places => places.filter((place) => place.scrollWidth > place.clientWidth + 1).length"
     assert page.locator(".bd-article pre").evaluate_all(cut) == 0
     page.context.close()
+
+
+def test_no_page_of_paper_ends_within_a_card(browser: Browser, server: str) -> None:
+    page = browser.new_page()
+    load(page, server)
+    cards = [squeezed(text) for text in page.locator(".sd-card").all_inner_texts()]
+    printed = [squeezed(sheet.extract_text()) for sheet in PdfReader(io.BytesIO(page.pdf(format="A4"))).pages]
+    assert len(cards) == 3
+    sheets = [
+        {number for number, text in enumerate(printed) for end in (card[:30], card[-30:]) if end in text}
+        for card in cards
+    ]
+    assert [len(found) for found in sheets] == [1, 1, 1]
+    page.close()
+
+
+def squeezed(text: str) -> str:
+    return "".join(text.split())
 
 
 def test_the_way_to_what_a_new_reader_asks() -> None:

@@ -49,6 +49,19 @@ class LabelBoxes(SphinxTransform):
             title.insert(1, nodes.Text(" "))
 
 
+class BreakAddresses(SphinxTransform):
+    """Mark addresses among the code in tables: code there keeps to its line, but an address is longer than a phone."""
+
+    default_priority = 400
+
+    def apply(self, **kwargs: Any) -> None:
+        """Mark every address in a table of the page."""
+        for entry in self.document.findall(nodes.entry):
+            for code in entry.findall(nodes.literal):
+                if "://" in code.astext():
+                    code["classes"].append("address")
+
+
 class InlineFigures(SphinxPostTransform):
     """Put the SVG figures that cells drew into the page.
 
@@ -186,6 +199,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # On a fresh machine Matplotlib builds its list of fonts and says so on stderr: here, not in a chapter's cell.
     importlib.import_module("matplotlib.font_manager")
     app.add_transform(LabelBoxes)
+    app.add_transform(BreakAddresses)
     app.add_post_transform(InlineFigures)
     app.add_post_transform(DropRepeatedIds)
     # Local extensions are set up after jupyter-book's own.

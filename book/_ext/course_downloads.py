@@ -23,6 +23,7 @@ FOLDER = "_static/downloads"
 CHAPTER = re.compile(r"\d\d\w?-[\w-]+")
 PACKAGE_FILES = ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT")
 EXTRAS = {"08b-triton": "[triton]"}  # what a chapter needs beyond the package's own dependencies
+DOWNLOADS = {".md": "Source (Markdown)", ".ipynb": "Source (notebook)", ".pdf": "Print, or save as PDF"}
 EPOCH = "315532800"  # 1980, the first year that a zip file can name
 
 
@@ -121,6 +122,13 @@ def launch(app: Sphinx, page: str, template: str, context: dict[str, Any], docum
     context["header_buttons"] = [group for group in groups if target or group.get("label") != "launch-buttons"]
 
 
+def label(app: Sphinx, page: str, template: str, context: dict[str, Any], document: nodes.document | None) -> None:
+    """Say what each entry of the menu of downloads is: the theme names only the ends of files, and prints for a PDF."""
+    for group in context.get("header_buttons", []):
+        if group.get("label") == "download-buttons":
+            group["buttons"] = [{**button, "text": DOWNLOADS[button["text"]]} for button in group["buttons"]]
+
+
 def aimed(button: dict[str, str], page: str, target: str) -> dict[str, str]:
     """A launch button that opens the generated notebook: the theme names the source, which a service cannot run."""
     return {**button, "url": re.sub(rf"{re.escape(page)}\.(md|ipynb)", target, button["url"])}
@@ -131,5 +139,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-resolved", write_notebook, priority=900)  # after all that put something into a page
     app.connect("html-page-context", offer, priority=400)  # before the theme leaves out templates that give nothing
     app.connect("html-page-context", launch, priority=600)  # after the theme made its buttons
+    app.connect("html-page-context", label, priority=600)
     app.connect("build-finished", renew_wheel)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

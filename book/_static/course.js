@@ -1545,6 +1545,10 @@
     }
   }
 
+  // --- The theme's panels of pages and headings, over the text on a phone: who chose in one wants to read ---
+
+  document.addEventListener("click", ({ target }) => target.closest("dialog a[href]")?.closest("dialog").close());
+
   // Whoever waits for MathJax waits for all formulas.
   if (window.MathJax?.startup) MathJax.startup.promise = MathJax.startup.promise.then(setMathematics);
 
