@@ -262,6 +262,12 @@ def rows(section: str) -> list[str]:
     return re.findall(r'<td data-column="Claim"><a href="[\w-]+\.html#claim-([^"]+)"', body)
 
 
+def test_a_claim_is_understood_alone() -> None:
+    """In the lists it stands away from the sentence that went before it on its page."""
+    leaning = re.compile(r"(So|It|Its|They|Their|This|That|These|Those|Then|There|Here|The same|The other)\b")
+    assert [claim["statement"] for claim in claims() if leaning.match(claim["statement"])] == []
+
+
 @pytest.mark.parametrize(
     ("section", "fits"),
     [
