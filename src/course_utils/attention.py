@@ -83,7 +83,7 @@ def scaled_dot_product_attention(
 
 
 class AdditiveAttention(nn.Module):
-    """Attention with the score vᵀ tanh(W q + U k): Bahdanau, Cho & Bengio (2015), Appendix A.1.2.
+    """Attention with the score vᵀ tanh(W q + U k): Bahdanau, Cho & Bengio (2014), Appendix A.1.2.
 
     Args:
         query_width: width of a query.

@@ -203,7 +203,7 @@ def batches(corpus: Corpus, batch_size: int, generator: torch.Generator) -> Iter
     """Go once through what there is to train on, in random order.
 
     Sentences of similar length share a batch, so that little of it is padding: every 20 batches' worth are sorted by
-    length and cut, as in Bahdanau, Cho & Bengio (2015), Appendix B.2; then the batches are shuffled.
+    length and cut, as in Bahdanau, Cho & Bengio (2014), Appendix B.2; then the batches are shuffled.
 
     Args:
         corpus: of which ``train`` is gone through.

@@ -29,7 +29,7 @@ Change = Callable[[Tensor, Tensor], Tensor]
 class AlignmentModel(nn.Module):
     """Weights of the encoder's states for a state of the decoder: a score, a range, a softmax.
 
-    Scores: ``additive`` vᵀ tanh(W s + U h) of Bahdanau, Cho & Bengio (2015), Appendix A.1.2; ``dot`` sᵀ h, ``general``
+    Scores: ``additive`` vᵀ tanh(W s + U h) of Bahdanau, Cho & Bengio (2014), Appendix A.1.2; ``dot`` sᵀ h, ``general``
     sᵀ W h, ``concat`` vᵀ tanh(W [s; h]) and ``location`` W s (Equation 8: a number a position, h is not looked at) of
     Luong, Pham & Manning (2015), Section 3.1; ``fixed``, for comparison, is a learned table, a row for each step:
     weights that no sentence changes. The last two know P positions; what comes after them is never looked at (their
@@ -132,7 +132,7 @@ class AttentionDecoder(Decoder):
 
 
 class BahdanauDecoder(AttentionDecoder):
-    """Look, then step: Bahdanau, Cho & Bengio (2015), Section 3.1 and Appendix A.2.2.
+    """Look, then step: Bahdanau, Cho & Bengio (2014), Section 3.1 and Appendix A.2.2.
 
     The state *before* the step, s_{i−1}, asks; the context c_i enters the recurrent cell beside the last word, and the
     next word is chosen from s_i, c_i and y_{i−1} (Equation 4): s_{i−1} → α_i → c_i → s_i.

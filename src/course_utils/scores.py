@@ -115,7 +115,7 @@ def general_score(query: Tensor, key: Tensor, weight: Tensor) -> Tensor:
 def additive_score(query: Tensor, key: Tensor, w_query: Tensor, w_key: Tensor, v: Tensor) -> Tensor:
     """One hidden layer over query and key: vᵀ tanh(W q + U k).
 
-    Bahdanau, Cho & Bengio (2015), Section 3.1 and Appendix A.1.2: their ``W_a`` is ``w_query``, ``U_a`` is
+    Bahdanau, Cho & Bengio (2014), Section 3.1 and Appendix A.1.2: their ``W_a`` is ``w_query``, ``U_a`` is
     ``w_key``, ``v_a`` is ``v``.
 
     Args:

@@ -33,7 +33,7 @@ class Encoder(nn.Module):
         n_tokens: size of the source's vocabulary.
         embedding_width: W.
         width: E, width of a state.
-        bidirectional: whether a second GRU reads from the end, as in Bahdanau, Cho & Bengio (2015), Section 3.2. Each
+        bidirectional: whether a second GRU reads from the end, as in Bahdanau, Cho & Bengio (2014), Section 3.2. Each
             of the two is then E / 2 wide, so that shapes stay what they are.
 
     Raises:
