@@ -32,14 +32,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# Not in pytest_collection_modifyitems: there pytest-xdist has read the groups before us.
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Keep a module's tests together where several processes share the work: its fixtures are made once."""
-    for item in items:
-        group = item.path.stem
-        if group in SPLIT_UP and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
-            group += str(item.callspec.params.get("name", item.callspec.params.get("part", "")))
-        item.add_marker(pytest.mark.xdist_group(group))
+    group = item.path.stem
+    if group in SPLIT_UP and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+        group += str(item.callspec.params.get("name", item.callspec.params.get("part", "")))
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Say so if pytest-xdist does not understand the groups: it would be silent, and the tests take twice as long."""
+    if getattr(session.config.option, "loadgroup", False) and not all("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError("this pytest-xdist does not keep groups of tests together under this pytest")
 
 
 # Not for the whole session: while Playwright runs, no other test could start an event loop.

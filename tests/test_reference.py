@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import calendar
 import functools
 import html
 import importlib
@@ -20,7 +21,10 @@ from course_utils import cli
 
 HTML = ROOT / "_build" / "html"
 CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]*.md"))
-MODULES = re.findall(r"automodule:: (\S+)", "".join(p.read_text("utf-8") for p in (ROOT / "book/api").glob("*.md")))
+API = sorted((ROOT / "book" / "api").glob("*.md"))
+_LISTED = re.findall(r"automodule:: (\S+)(?:\n +:exclude-members: (.*))?", "".join(p.read_text("utf-8") for p in API))
+LEFT_OUT = {name: names.split(", ") for name, names in _LISTED}
+MODULES = list(LEFT_OUT)
 IDS = re.compile(r'\bid="([^"]+)"')
 CELL = re.compile(r"^```\{code-cell\}.*?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -52,11 +56,15 @@ def documented() -> frozenset[str]:
 
 
 def public(name: str) -> list[str]:
-    """What a module offers: what its `__all__` lists, else its own functions and classes without an underscore."""
+    """What a module offers: what its `__all__` lists, else its own functions and classes without an underscore.
+
+    What other modules of the package use and nobody else, a page may leave out.
+    """
     module = importlib.import_module(name)
     own = [key for key, thing in vars(module).items() if getattr(thing, "__module__", None) == name and callable(thing)]
     own = [key for key in own if inspect.isroutine(getattr(module, key)) or inspect.isclass(getattr(module, key))]
-    return list(getattr(module, "__all__", [key for key in own if not key.startswith("_")]))
+    offered = getattr(module, "__all__", [key for key in own if not key.startswith("_")])
+    return [key for key in offered if key not in LEFT_OUT[name]]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -71,6 +79,82 @@ def test_every_public_name_of_a_module_has_an_entry_with_a_link_to_its_source(na
 def test_the_overview_lists_every_module_once() -> None:
     listed = re.findall(r'href="\w+\.html#module-(course_utils\.\w+)"', read("api/index.html").split("<article")[1])
     assert sorted(set(listed)) == sorted(MODULES)
+
+
+def entries(name: str) -> dict[str, str]:
+    """The signature of each entry of a module on the pages, by the name in full."""
+    pages = "".join(read(f"api/{page.name}") for page in (HTML / "api").glob("*.html"))
+    found = re.findall(rf'<dt class="sig[^>]*id="({re.escape(name)}\.[\w.]+)">(.*?)</dt>', pages, re.DOTALL)
+    return {place: text(signature) for place, signature in found}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_begins_with_the_import_of_all_that_it_describes(name: str) -> None:
+    page = next(page for page in API if f"module-{name}" in ids(f"api/{page.stem}.html"))
+    section = read(f"api/{page.stem}.html").split(f'id="module-{name}"')[1]
+    statement = html.unescape(re.sub(r"<[^>]+>", "", re.search(r"<pre>(.*?)</pre>", section, re.DOTALL)[1]))
+    exec(statement, {})
+    assert imported(statement) == {(name, key.removeprefix(f"{name}.")) for key in entries(name) if key.count(".") == 2}
+    assert max(map(len, statement.splitlines())) <= 66
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_an_entry_names_its_module_and_no_arguments_that_it_does_not_have(name: str) -> None:
+    for key, signature in entries(name).items():
+        if key.count(".") == 2:
+            assert re.match(rf"(class|exception)?\s*{key}\b", signature)
+        assert "(*args" not in signature
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_an_entry_shows_the_value_of_a_constant_that_is_short(name: str) -> None:
+    for key, signature in entries(name).items():
+        value = getattr(importlib.import_module(name), key.removeprefix(f"{name}."), None)
+        if isinstance(value, int | float | str | tuple) and len(repr(value)) <= 80:
+            assert f"= {' '.join(repr(value).split())}" in signature
+        assert len(signature) < 1000
+
+
+@pytest.mark.parametrize("page", [path.stem for path in API])
+def test_docstrings_leave_no_empty_lists_and_no_markup_on_a_page(page: str) -> None:
+    assert re.findall(r"<li>\s*(?:<p>\s*</p>)?\s*</li>", read(f"api/{page}.html")) == []
+    assert re.findall(r":[a-z:]+:`?\w\S*", words(f"api/{page}.html")) == []
+
+
+def test_a_description_that_is_a_letter_is_kept() -> None:
+    assert "n_queries – Q. n_keys – K" in words("api/attention.html")
+
+
+@pytest.mark.parametrize("page", [path.stem for path in API])
+def test_a_page_of_the_package_is_for_who_uses_it(page: str) -> None:
+    said = words(f"api/{page}.html")
+    assert re.findall(r"hidden tests?|referee|sandbox|nbgrader", said) == []
+    assert set(re.findall(r"\bcourse_utils\.[a-z0-9_]+", said)) <= set(MODULES)
+
+
+@pytest.mark.parametrize("page", [path.stem for path in API])
+def test_every_work_that_a_docstring_names_is_linked(page: str) -> None:
+    """The pages print years in square brackets; a month has none that anybody wrote."""
+    month = "|".join(calendar.month_name[1:])
+    plain = rf"(?:\b(?!{month})[A-Z][\w-]+|al\.)(?:['’]s)?,? \(?(?:18|19|20)\d\d\b"
+    assert re.findall(plain, words(f"api/{page}.html")) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "author", "year"),
+    [("attention", "Beltagy", 2020), ("attention", "Luong", 2015), ("perception", "Greenspan", 1994)],
+)
+def test_a_citation_in_a_docstring_leads_to_its_work(page: str, author: str, year: int) -> None:
+    links = re.findall(r'href="\.\./references\.html#(id\d+)" title="([^"]*)">(\d+)</a>', read(f"api/{page}.html"))
+    place = next(place for place, title, said in links if author in title and int(said) == year)
+    assert author in re.search(rf'id="{place}">.*?</div>', read("references.html"), re.DOTALL)[0]
+
+
+def test_no_command_installs_from_a_package_index_what_is_not_there() -> None:
+    paths = [ROOT / "README.md", *(ROOT / "book").rglob("*.md"), *(ROOT / "src/course_utils").rglob("*.py")]
+    paths += [*(ROOT / "solutions").rglob("*.md")]
+    wrong = re.compile(r"pip install[^\n`]*\battention[-_]course(?!-\S*\.whl)")
+    assert [path.name for path in paths if wrong.search(path.read_text("utf-8"))] == []
 
 
 def imported(source: str) -> set[tuple[str, str]]:
@@ -240,17 +324,20 @@ def test_who_is_cited_for_alibi_is_said_in_the_glossary() -> None:
 # --- the references ---
 
 
-def test_every_work_is_cited_by_a_chapter_and_says_by_which() -> None:
+def test_every_work_is_cited_and_says_where() -> None:
     keys = set(re.findall(r"^@\w+\{([^,]+),", (ROOT / "book/references.bib").read_text("utf-8"), re.MULTILINE))
     cited: dict[str, set[str]] = {}
     for path in CHAPTERS + [ROOT / "book" / f"{name}.md" for name in ("notation", "grading", "index", "glossary")]:
         for names in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", path.read_text(encoding="utf-8")):
             for name in names.split(","):
                 cited.setdefault(name.strip(), set()).add(path.stem)
-    assert set(cited) == keys
-    entries = re.findall(r'<div class="citation".*?</div>', read("references.html"), re.DOTALL)
-    assert len(entries) == len(keys)
-    back = sum(len(re.findall(r'<a [^>]*href="[\w-]+\.html"', entry.split("cited-in")[1])) for entry in entries)
+    works = re.findall(r'<div class="citation".*?</div>', read("references.html"), re.DOTALL)
+    assert len(works) == len(keys)
+    places = [work.split("cited-in")[1] for work in works]  # all have some
+    only_in_docstrings = [place for place in places if set(re.findall(r'href="(\w+/)?', place)) == {"api/"}]
+    assert len(set(cited)) + len(only_in_docstrings) == len(keys)
+    assert set(cited) <= keys
+    back = sum(len(re.findall(r'<a [^>]*href="[\w-]+\.html"', place)) for place in places)
     assert back == sum(map(len, cited.values()))
 
 
@@ -284,6 +371,12 @@ def rows(section: str) -> list[str]:
     """The links of the table of a section."""
     body = re.search(rf'<section id="{section}">.*?</section>', read("reproduced.html"), re.DOTALL)[0]
     return re.findall(r'<td data-column="Claim"><a href="[\w-]+\.html#claim-([^"]+)"', body)
+
+
+def test_a_claim_is_understood_alone() -> None:
+    """In the lists it stands away from the sentence that went before it on its page."""
+    leaning = re.compile(r"(So|It|Its|They|Their|This|That|These|Those|Then|There|Here|The same|The other)\b")
+    assert [claim["statement"] for claim in claims() if leaning.match(claim["statement"])] == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The page of references says of each work which chapters cite it."""
+"""The page of references says of each work which chapters, and which pages of the package, cite it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ def say_where(app: Sphinx, doctree: nodes.document, page: str) -> None:
 
 
 def _link(app: Sphinx, page: str, target: str) -> nodes.reference:
-    return nodes.reference(
-        "", numbered(app.env, target), refuri=app.builder.get_relative_uri(page, target), internal=True
-    )
+    title = numbered(app.env, target)
+    if target.startswith("api/"):  # of itself it does not say that it is no chapter
+        title = f"{app.env.titles['api/index'].astext()}: {title}"
+    return nodes.reference("", title, refuri=app.builder.get_relative_uri(page, target), internal=True)
 
 
 def pages_to_write(app: Sphinx, env: Any) -> list[str]:

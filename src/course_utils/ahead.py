@@ -5,10 +5,10 @@ kernel that takes the compiler down takes nothing else with it, and CPU time, no
 It is the same compiler as at a launch: what it refuses would not run. Whether a kernel is right, or fast, it does not
 say.
 
-Triton evaluates parts of a kernel while it compiles, so a kernel's text can run code. The grader's referee, which
-knows hidden tests, therefore has the process start in a fresh sandbox (``course_utils.grading.sandbox``), and a
-sandbox that does not start is an error there, never a reason for less. On a student's own machine it is his own code.
+Triton evaluates parts of a kernel while it compiles: to compile a kernel is to run what its text says.
 """
+# The grader's referee knows hidden tests, and a kernel's text can run code. So for the referee the process starts in a
+# fresh sandbox (course_utils.grading.sandbox); one that does not start is an error there, never a reason for less.
 
 from __future__ import annotations
 
@@ -102,8 +102,6 @@ class Compiled:
 
 def compile_kernels(source: str, jobs: Sequence[Job]) -> list[Compiled]:
     """Compile kernels of one source, all in one process of their own.
-
-    In the grader, where that process has a sandbox, a ``SandboxError`` says that there is none to be had.
 
     Args:
         source: The kernels' Python text. Where it does not import triton, the imports of triton, of

@@ -45,7 +45,7 @@ def hard_alignment(weights: Tensor) -> set[Link]:
 def gold_links(alignment: Iterable[Link] | None) -> tuple[set[Link], set[Link]]:
     """Split a gold alignment into what must be found and what may be found.
 
-    Our reading of Och & Ney's (2003) two kinds for weights that give each target position one link: where several
+    Our reading of the two kinds of Och & Ney (2003) for weights that give each target position one link: where several
     source positions stand for a target position, each of them is as good as the others.
 
     Args:

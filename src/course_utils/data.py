@@ -19,20 +19,23 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-# Frozen: the lengths, in words, of what is trained on, and of what is tested. The last three are longer than any
-# sentence that was trained on.
+# Frozen, as all below: records rest on them.
+#: The lengths, in words, of the sentences that are trained on.
 TRAIN_LENGTHS = tuple(range(3, 21))
+#: The lengths of the sentences that are tested. The last three are longer than any that was trained on.
 TEST_LENGTHS = (4, 8, 12, 16, 20, 30, 40, 50)
-# Frozen: lists of one to three dates, between the first and the last year; the share that is held out.
+# Lists of one to three dates, between the first and the last year; the share that is held out.
 LIST_SIZES = (1, 2, 3)
 YEARS = (1900, 2099)
 HELD_OUT = 0.2
-# Frozen: numbers of one to six digits, at most so many of each.
+# Numbers of one to six digits, at most so many of each.
 DIGITS = (1, 2, 3, 4, 5, 6)
 NUMBERS_PER_SIZE = 2_000
-# Frozen: how many symbols are copied, so that each carries exactly four bits; how much is drawn of what is unlimited.
+# The symbols that are copied, so many that each carries exactly four bits.
 SYMBOLS = "abcdefghijklmnop"
+#: How many pairs are drawn to train on, where there is no end of them.
 TRAIN_SIZE = 20_000
+#: How many pairs of each size are drawn to test.
 TEST_PER_SIZE = 200
 
 #: The tokens that are no words have the first numbers: padding, beginning and end of a sentence, an unknown word.

@@ -189,7 +189,7 @@ def next_token_distribution(
     Args:
         logits: ``[..., N]``, before the softmax.
         temperature: what logits are divided by; at 0, the limit, all is on the highest logit.
-        top_k: only the k likeliest tokens can be drawn (Fan, Lewis & Dauphin 2018).
+        top_k: only the k likeliest tokens can be drawn, as in Fan, Lewis & Dauphin (2018).
         top_p: only the smallest set of likeliest tokens whose probabilities reach this sum: the nucleus of Holtzman et
             al. (2020). It has at least one token. Of equals the one with the lowest number comes first, in
             all three.

@@ -27,7 +27,7 @@ RADIUS = 15
 
 
 def sinusoidal_wavelengths(width: int, *, base: float = 10_000.0) -> tuple[float, ...]:
-    """Return the wave lengths 2π · base^(2i/E) of the sinusoidal encoding (Vaswani et al. 2017, section 3.5).
+    """Return the wave lengths 2π · base^(2i/E) of the sinusoidal encoding: Vaswani et al. (2017), Section 3.5.
 
     Args:
         width: E, even.

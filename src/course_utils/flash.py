@@ -30,7 +30,7 @@ from course_utils.masks import causal_mask
 class Partial(NamedTuple):
     """Attention to some of the keys, in a form that can be merged with attention to others.
 
-    ``(m, l, o)`` of Dao et al. (2022), whose ``o`` is divided by ``l`` and ours is not (as in Dao 2023, section 3.1).
+    ``(m, l, o)`` of Dao et al. (2022), whose ``o`` is divided by ``l`` and ours is not (as in Dao (2023), Section 3.1).
 
     Attributes:
         maximum: ``[..., Q]``, the largest score; −inf where no key was seen.

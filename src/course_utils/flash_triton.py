@@ -11,8 +11,9 @@ delta`` [B_q]; ``scores, p, ds`` [B_q, B_k], and [B_k, B_q] in the kernel for ke
 on, where N counts the batch entries and heads. A tile's sides must be powers of two in Triton; ``PADDED_D`` and
 ``PADDED_V`` are the next such widths, with zeros in the columns that are too many.
 
-Needs Triton (``pip install "attention-course[triton]"``, Linux) and a GPU, or Triton's interpreter on a CPU: the
-environment variable ``TRITON_INTERPRET=1`` before the first import of Triton.
+Needs Triton, which there is for Linux only: install the course's wheel with its extra, as
+``attention_course-….whl[triton]``; the page *Running it yourself* has the command. Needs a GPU too, or Triton's
+interpreter on a CPU: the environment variable ``TRITON_INTERPRET=1`` before the first import of Triton.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-decorators

@@ -1,12 +1,12 @@
 """What a record of measurements must be like to be believed: the check of lab 2's ``measurements.json``.
 
-``course_utils.measuring`` writes such a record; here it is only read, as something that anybody may have typed. The
+The command ``course measure`` writes such a record; here it is only read, as something that anybody may have typed. The
 check proves that a record is *plausible*, not that it is honest: who knows the rules can make one up that keeps them.
 Nothing of it is run, and its size, depth and numbers are bounded before anything is computed with them.
 
 A record holds, for each implementation of attention, dtype and shape ``[N, H, D]`` (as many queries as keys, heads,
 their width), the seconds of single calls, the most bytes held beyond what was there, the FLOPs by formula, and a
-checksum of the output for seeded inputs. What these numbers must fulfil is in ``course_utils.plausibility``.
+checksum of the output for seeded inputs. They must agree with each other and with what a machine of that name can do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from course_utils.plausibility import BYTES, CHECKS, IMPLEMENTATIONS, SHAPES, TI
 from course_utils.records import syntax
 
 LAB, FORMAT = "lab-2-flash-vs-naive", 1
-MEASURED = "tiled"  # the grade_id of the cell whose code is measured
+#: The grade_id of the cell whose code is measured.
+MEASURED = "tiled"
 FEWEST, MOST_SAMPLES = 10, 1000  # of an entry
 LARGEST_FILE, LARGEST_NOTEBOOK, MOST_LINES = 1 << 20, 32 << 20, 20
 MOST_ENTRIES = len(IMPLEMENTATIONS) * len(BYTES) * len(SHAPES)

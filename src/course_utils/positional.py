@@ -19,6 +19,7 @@ from course_utils import _require
 from course_utils.scores import scaled_dot_score
 
 Pairing = Literal["interleaved", "halves"]
+#: What the wave lengths of the sinusoidal encoding, and of rotary angles, are powers of.
 BASE = 10_000.0
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 def attention_flops(
     n_queries: int, n_keys: int, width: int, *, heads: int = 1, causal: bool = False, backward: bool = False
 ) -> int:
-    """The operations of attention as the papers on flash attention count them (Dao 2023, section 4.1).
+    """The operations of attention as the papers on flash attention count them: Dao (2023), Section 4.1.
 
     4·Q·K·D·H: two matrix products of 2·Q·K·D for each head. Half of it with a causal mask, which is a convention: what
     is really computed depends on the blocks. The backward has 2.5 times as many as the forward, five products for

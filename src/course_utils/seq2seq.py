@@ -125,7 +125,7 @@ class FixedContextDecoder(Decoder):
     With ``"initial"`` c is the state to begin with and is never shown again: Sutskever, Vinyals & Le (2014), Section 2.
     With ``"every-step"`` each step and each choice of a word is given c too: Cho et al. (2014), Section 2.2,
     h_t = f(h_{t−1}, y_{t−1}, c) and P(y_t | …) = g(h_t, c). Departs from both: Sutskever's cells are LSTMs in four
-    layers; Cho's first state is tanh(V c), and his g, a layer of maxout, sees y_{t−1} as well.
+    layers; Cho's first state is tanh(V c), and their g, a layer of maxout, sees y_{t−1} as well.
 
     Args:
         n_tokens: N.

@@ -161,7 +161,7 @@ def istft(spectrogram: Any, length: int, *, hop: int = 128) -> np.ndarray:
 
     Each frame is turned back into samples, windowed once more and added where it came from; then each sample is
     divided by the sum of the squared windows there. For a spectrogram that was changed, and may belong to no signal at
-    all, this is the signal whose spectrogram comes closest to it (Griffin and Lim, 1984, Equation 6).
+    all, this is the signal whose spectrogram comes closest to it: Griffin & Lim (1984), Equation 6.
 
     Args:
         spectrogram: shape (F, T).

@@ -303,7 +303,7 @@ class Scores:
         exact_match: share of the sentences that equal the reference, from the first token to the end.
         token_accuracy: share of the references' tokens, the end token included, at whose position the translation has
             the same token. One word too many at the beginning makes all later ones wrong.
-        bleu: of the sentences together, 0 to 100 (Papineni et al. 2002), by sacrebleu without any tokenisation of its
+        bleu: of the sentences together, 0 to 100: Papineni et al. (2002), by sacrebleu without any tokenisation of its
             own; 0 where no translation has four tokens.
         n: how many sentences.
     """
