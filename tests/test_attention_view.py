@@ -77,10 +77,10 @@ class TestMarkup:
         assert numbers == [f"{weight:.2f}" for weights in SETS.values() for weight in weights.flat]
 
     def test_of_many_matrices_the_still_picture_has_the_first(self):
-        heads = {f"head {i}": draw_weights(1, 3, i) for i in range(5)}
-        view = attention_view(SOURCE, ["a"], heads, "Five heads.")
-        assert len(data_of(view)["sets"]) == 5
-        assert [text for text in drawn(view.markup) if "head" in text] == ["head 0 (the first of 5)"]
+        heads = {f"head {i}": draw_weights(1, 3, i) for i in range(7)}
+        view = attention_view(SOURCE, ["a"], heads, "Seven heads.")
+        assert len(data_of(view)["sets"]) == 7
+        assert [text for text in drawn(view.markup) if "head" in text] == ["head 0 (the first of 7)"]
 
     @pytest.mark.parametrize(
         ("count", "width", "height"), [(1, 6.6, 5.62), (2, 6.6, 3.46), (3, 6.6, 6.92), (4, 6.6, 6.92)]

@@ -82,10 +82,12 @@ class TestMarkup:
         assert [each["name"] for each in data["sets"]] == ["layer 1, head 1", "layer 2, head 1"]
         assert (data["columns"], data["set"]) == (["1"], 1)
 
-    def test_the_still_picture_has_the_heads_of_the_first_layer(self):
+    def test_the_still_picture_has_a_row_of_heads_for_each_layer(self):
         still = own().markup.split('<div class="still">')[1]
-        assert re.findall(r'aria-label="(.*?)"', still) == ["Layer 2, head 1", "Layer 2, head 2", "Layer 2, mean"]
-        for panel, weights in zip(still.split("<svg")[1:], with_means(OWN)[3:6], strict=True):
+        names = [f"Layer {layer}, {name}" for layer in (1, 2, 3) for name in ("head 1", "head 2", "mean")]
+        assert re.findall(r'aria-label="(.*?)"', still) == names
+        assert [row.count("<svg") for row in still.split('<div class="heads">')[1:]] == [3, 3, 3]
+        for panel, weights in zip(still.split("<svg")[1:], with_means(OWN), strict=True):
             assert re.findall(r"<text.*?>(.*?)</text>", panel)[1:] == SENTENCE * 2
             steps = np.full(weights.shape, -1)
             for step, outline in re.findall(r'<path fill="var\(--c-seq-(\d+), #\w+\)" d="(.*?)"', panel):

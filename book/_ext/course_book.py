@@ -43,8 +43,13 @@ class LabelBoxes(SphinxTransform):
             title = box.next_node(nodes.title)
             if kind is None or title is None:
                 continue
-            if title.astext().strip().lower() == kind.lower():
+            words = title.astext().strip()
+            if words.lower() in (kind.lower(), f"{kind.lower()}s"):
                 title.clear()
+            elif words.startswith(f"{kind}: "):  # the first of the title's texts is changed, whatever comes after it
+                text = next(title.findall(nodes.Text))
+                rest = text.removeprefix(f"{kind}: ")
+                title.replace(text, nodes.Text(rest[:1].upper() + rest[1:]))
             title.insert(0, nodes.inline("", kind, classes=["box-kind"]))
             title.insert(1, nodes.Text(" "))
 

@@ -21,8 +21,9 @@ from course_utils.plotting import as_array, attention_heatmap, course_style
 __all__ = ["attention_view"]
 
 TOLERANCE = 0.02  # of the sum of a row: weights from a paper are rounded
-MOST_MATRICES = 4  # in the still picture
+MOST_MATRICES = 6  # in the still picture
 MOST_WRITTEN = 10  # columns whose numbers the still picture writes in the cells
+NARROW = 4  # columns of which two such matrices fit beside each other
 
 
 def attention_view(
@@ -118,7 +119,7 @@ def _first_bad(array: np.ndarray) -> str:
 
 
 def _still(words: Mapping[str, list[str]], matrices: Mapping[str, np.ndarray], sides: tuple[str, str]) -> str:
-    """Draw the matrices as heat maps, one below the other; in two columns where the cells are too many for numbers."""
+    """Draw the matrices as heat maps, one below the other; in two columns where they are narrow or without numbers."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -127,9 +128,9 @@ def _still(words: Mapping[str, list[str]], matrices: Mapping[str, np.ndarray], s
     if len(drawn) > MOST_MATRICES:
         drawn = [(f"{drawn[0][0]} (the first of {len(drawn)})", drawn[0][1])]
     written = len(source) <= MOST_WRITTEN
-    columns = 1 if written else min(2, len(drawn))
+    columns = 1 if NARROW < len(source) <= MOST_WRITTEN else min(2, len(drawn))
     rows = math.ceil(len(drawn) / columns)
-    size = (min(1.8 + 0.6 * len(source), 6.6), (1.3 + 0.36 / columns * len(target)) * rows)
+    size = (min((1.8 + 0.6 * len(source)) * columns, 6.6), (1.3 + (0.36 if written else 0.18) * len(target)) * rows)
     with mpl.rc_context(course_style()):
         canvas = Figure(figsize=size, layout="constrained")
         grid: Any = canvas.subplots(rows, columns, squeeze=False)

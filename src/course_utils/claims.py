@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from course_utils.records import Record
 
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 class ClaimError(AssertionError):
     """A theorem did not hold."""
@@ -80,16 +82,26 @@ class Claim:
     def interval(self) -> str:
         """What was expected, as text."""
         low, high = self.within
-        if low == high:
-            return f"{low:.4g}"
         if low == -math.inf:
-            return f"at most {high:.4g}"
-        return f"at least {low:.4g}" if high == math.inf else f"{low:.4g} to {high:.4g}"
+            return f"at most {_in_print(high)}"
+        if high == math.inf:
+            return f"at least {_in_print(low)}"
+        ends = dict.fromkeys([_in_print(low), _in_print(high)])  # two that print alike are one
+        return " to ".join(ends)
 
     @property
     def spread(self) -> str:
         """What was measured, as text: each run by itself."""
-        return ", ".join(f"{value:.4g}" for value in self.measured)
+        return ", ".join(map(_in_print, self.measured))
+
+
+def _in_print(value: float) -> str:
+    """Write a number as a book does: four digits, a true minus, 10⁻⁷ for 1e-07, all digits of a whole one."""
+    if value.is_integer():
+        return f"{value:,.0f}".replace("-", "−")
+    mantissa, _, exponent = f"{value:.4g}".partition("e")
+    power = f"10{str(int(exponent)).translate(RAISED)}" if exponent else ""
+    return " · ".join(part for part in (mantissa, power) if part and (part != "1" or not power)).replace("-", "−")
 
 
 def claim(

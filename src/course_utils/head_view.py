@@ -79,8 +79,7 @@ def head_view(
         "set": layer * len(names) + first[1],
         "chosen": chosen,
     }
-    panels = [_panel(f"Layer {layer + 1}, {name}", each, words) for name, each in zip(names, shown[layer], strict=True)]
-    still = f'<div style="display:flex;flex-wrap:wrap;gap:1.5rem">{"".join(panels)}</div>'
+    still = "".join(_row(f"Layer {number}", names, row, words) for number, row in enumerate(shown, 1))
     return figure("attention-view", data, still, fallback_alt)
 
 
@@ -128,6 +127,12 @@ def _with_mean(heads: np.ndarray) -> tuple[list[str], np.ndarray]:
         names.append("mean")
         heads = np.concatenate([heads, heads.mean(axis=1, keepdims=True)], axis=1)
     return names, heads.round(DIGITS).clip(max=1)
+
+
+def _row(layer: str, names: list[str], row: np.ndarray, words: Mapping[str, list[str]]) -> str:
+    """Draw a layer's heads beside each other, as many as there is room for."""
+    panels = [_panel(f"{layer}, {name}", matrix, words) for name, matrix in zip(names, row, strict=True)]
+    return f'<div class="heads">{"".join(panels)}</div>'
 
 
 def _panel(name: str, matrix: np.ndarray, words: Mapping[str, list[str]]) -> str:

@@ -72,7 +72,7 @@ def themed_svg(svg: str, *, prefix: str, alt: str) -> str:
     return (
         f'<svg class="course-figure" xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'role="img" aria-label="{html.escape(alt)}" viewBox="{box[1]}" '
-        f'style="width:100%;max-width:{width:.0f}px;stroke-linejoin:round">' + body.strip()
+        f'style="--own-width:{width:.0f}px;width:100%;max-width:{width:.0f}px;stroke-linejoin:round">' + body.strip()
     )
 
 
@@ -133,11 +133,14 @@ def _still(points: np.ndarray, labels: Sequence[str], numbers: np.ndarray, query
     with mpl.rc_context(course_style()):
         figure = Figure(figsize=(6.4, 3.0), layout="constrained")
         plane, bars = figure.subplots(1, 2, width_ratios=(1.1, 1))
+        plane.scatter(*points.T, s=1200 * weights, color=PALETTE["blue"], alpha=0.25, linewidths=0)  # the halos
         plane.scatter(*points.T, color=PALETTE["blue"], zorder=3)
         plane.annotate("", query, (0, 0), arrowprops={"arrowstyle": "->", "color": PALETTE["orange"], "lw": 2})
         plane.annotate("query", query, (5, 5), textcoords="offset points", color=PALETTE["orange"])
         for point, label, number in zip(points, labels, numbers, strict=True):
-            plane.annotate(f"{label}: {number:g}", point, (5, 5), textcoords="offset points")
+            steps = points - point
+            crowded = (np.hypot(*steps.T) < np.ptp(points) / 5) & (steps[:, 1] > 0)  # by one above it
+            plane.annotate(f"{label}: {number:g}", point, (5, -13 if crowded.any() else 5), textcoords="offset points")
         plane.set_aspect("equal", adjustable="datalim")
         plane.margins(0.2)
         weight_bars(weights, labels, ax=bars)
