@@ -60,19 +60,22 @@ def chapter(path: Path) -> str:
 
 def word(nb: NotebookNode, cell: NotebookNode) -> Iterator[NotebookNode]:
     """Before a cell that is an answer, a test, or given: which of them."""
-    if text := _role(nb, cell):
-        yield nbformat.v4.new_markdown_cell(f"{{.cell-role}}\n{text}")
+    kind, text = _role(nb, cell)
+    if text:
+        yield nbformat.v4.new_markdown_cell(f"{{.cell-role .{kind}}}\n{text}")
 
 
-def _role(nb: NotebookNode, cell: NotebookNode) -> str:
+def _role(nb: NotebookNode, cell: NotebookNode) -> tuple[str, str]:
+    """The kind of a cell, as the style sheet knows it, and what is said above it."""
     names = [problem.name for problem in problems(nb)]
     if is_solution(cell):
-        return f"**Your answer** to problem {names.index(course_of(cell)['problem']) + 1}."
+        return "your-answer", f"**Your answer** to problem {names.index(course_of(cell)['problem']) + 1}."
+    points = f"{points_of(cell):g} points" if is_test(cell) else ""
     if is_test(cell) and course_of(cell).get("tests") == "hidden":
-        return f"**Hidden test**, {points_of(cell):g} points. Words say what it looks at; it runs in grading only."
+        return "hidden-test", f"**Hidden test**, {points}. Words say what it looks at; it runs in grading only."
     if is_test(cell):
-        return f"**Visible test**, {points_of(cell):g} points. Run it as often as you like."
-    return "**Given.** It stays as it is." if is_locked(cell) else ""
+        return "visible-test", f"**Visible test**, {points}. Run it as often as you like."
+    return "given", "**Given.** It stays as it is." if is_locked(cell) else ""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
