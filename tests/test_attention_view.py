@@ -72,7 +72,8 @@ class TestMarkup:
     def test_the_still_picture_has_every_matrix_with_its_name_words_and_numbers(self):
         texts = drawn(korean().markup)
         assert [text for text in texts if text in SETS] == list(SETS)
-        assert texts.count("금요일") == texts.count("Friday") == texts.count("input") == texts.count("output") == 3
+        assert texts.count("금요일") == texts.count("input") == 3
+        assert texts.count("Friday") == texts.count("output") == 2, "beside the first of each row of pictures"
         numbers = [text for text in texts if re.fullmatch(r"\d\.\d\d", text)]
         assert numbers == [f"{weight:.2f}" for weights in SETS.values() for weight in weights.flat]
 

@@ -86,7 +86,7 @@ class TestMarkup:
         still = own().markup.split('<div class="still">')[1]
         names = [f"Layer {layer}, {name}" for layer in (1, 2, 3) for name in ("head 1", "head 2", "mean")]
         assert re.findall(r'aria-label="(.*?)"', still) == names
-        assert [row.count("<svg") for row in still.split('<div class="heads">')[1:]] == [3, 3, 3]
+        assert [row.count("<svg") for row in still.split('<div class="row-of-heads">')[1:]] == [3, 3, 3]
         for panel, weights in zip(still.split("<svg")[1:], with_means(OWN), strict=True):
             assert re.findall(r"<text.*?>(.*?)</text>", panel)[1:] == SENTENCE * 2
             steps = np.full(weights.shape, -1)
@@ -306,7 +306,7 @@ STILL = """(svg) => [
 def check_still(figures):
     """What styles links and their groups must not reach the pictures."""
     stills = [svg.evaluate(STILL) for svg in figures.locator(".still svg").all()]
-    assert stills == [[True, 1, 0, 0]] * (3 + 9 + 1)
+    assert stills == [[True, 1, 0, 0]] * (9 + 18 + 1)
 
 
 def test_print_has_the_still_picture(figures):

@@ -41,7 +41,9 @@ class TestThemedSvg:
     def test_it_has_a_name_and_scales_up_to_its_natural_width(self, themed):
         assert themed.startswith("<svg ")
         assert 'role="img" aria-label="A &quot;map&quot;"' in themed
-        assert 'viewBox="0 0 144 72" style="width:100%;max-width:192px;stroke-linejoin:round"' in themed
+        assert (
+            'viewBox="0 0 144 72" style="--own-width:192px;width:100%;max-width:192px;stroke-linejoin:round"' in themed
+        )
         assert "pt" not in re.search("<svg[^>]*>", themed)[0].replace("http", "")
 
     def test_what_would_reach_beyond_the_figure_is_gone(self, themed):

@@ -31,6 +31,9 @@ BOXES = {
 }
 
 
+COUNTED = re.compile(r"id\d+")
+
+
 class LabelBoxes(SphinxTransform):
     """Put the kind of a marked box before its title, as text: colour alone would not tell every reader."""
 
@@ -97,7 +100,7 @@ class InlineFigures(SphinxPostTransform):
 
 
 class DropRepeatedIds(SphinxPostTransform):
-    """Take away the ids that sphinx-exercise gives to the body of every exercise: an id may stand on a page once."""
+    """Take away the ids that are given more than once: to the bodies of exercises, to citations in docstrings."""
 
     default_priority = 900
     formats = ("html",)
@@ -106,6 +109,12 @@ class DropRepeatedIds(SphinxPostTransform):
         """Nothing links to them; an exercise's own id, by which it is cited, stays."""
         for section in self.document.findall(nodes.section):
             section["ids"] = [name for name in section["ids"] if name not in ("exercise-content", "solution-content")]
+        seen: set[str] = set()
+        for node in self.document.findall(nodes.Element):
+            # Docstrings are read one by one, and the citations of each are counted from 1.
+            counted = {name for name in node["ids"] if COUNTED.fullmatch(name)}
+            node["ids"] = [name for name in node["ids"] if name not in counted & seen]
+            seen |= counted
 
 
 def drop_thebe(app: Sphinx) -> None:

@@ -130,7 +130,10 @@ def _still(words: Mapping[str, list[str]], matrices: Mapping[str, np.ndarray], s
     written = len(source) <= MOST_WRITTEN
     columns = 1 if NARROW < len(source) <= MOST_WRITTEN else min(2, len(drawn))
     rows = math.ceil(len(drawn) / columns)
-    size = (min((1.8 + 0.6 * len(source)) * columns, 6.6), (1.3 + (0.36 if written else 0.18) * len(target)) * rows)
+    size = (
+        min((1.8 + 0.6 * len(source)) * columns, 6.6),
+        (1.3 + (0.36 if written or columns == 1 else 0.18) * len(target)) * rows,
+    )
     with mpl.rc_context(course_style()):
         canvas = Figure(figsize=size, layout="constrained")
         grid: Any = canvas.subplots(rows, columns, squeeze=False)

@@ -20,6 +20,7 @@ from course_utils.plotting import PALETTE, as_array
 __all__ = ["head_view"]
 
 MOST_LAYERS, MOST_HEADS = 12, 8
+MOST_DRAWN = 20  # matrices in the still picture: of more, one layer stands for all
 DIGITS = 3
 
 # The still picture of a head, in points.
@@ -79,7 +80,8 @@ def head_view(
         "set": layer * len(names) + first[1],
         "chosen": chosen,
     }
-    still = "".join(_row(f"Layer {number}", names, row, words) for number, row in enumerate(shown, 1))
+    drawn = range(len(shown)) if len(shown) * len(names) <= MOST_DRAWN else [layer]
+    still = "".join(_row(f"Layer {each + 1}", names, shown[each], words) for each in drawn)
     return figure("attention-view", data, still, fallback_alt)
 
 
@@ -132,7 +134,7 @@ def _with_mean(heads: np.ndarray) -> tuple[list[str], np.ndarray]:
 def _row(layer: str, names: list[str], row: np.ndarray, words: Mapping[str, list[str]]) -> str:
     """Draw a layer's heads beside each other, as many as there is room for."""
     panels = [_panel(f"{layer}, {name}", matrix, words) for name, matrix in zip(names, row, strict=True)]
-    return f'<div class="heads">{"".join(panels)}</div>'
+    return f'<div class="row-of-heads">{"".join(panels)}</div>'
 
 
 def _panel(name: str, matrix: np.ndarray, words: Mapping[str, list[str]]) -> str:
