@@ -274,7 +274,7 @@ def test_the_glossary_says_where_each_term_is_taught() -> None:
     assert 60 <= len(glossary()) <= 90
     assert len(entries) == len(glossary())
     for entry in entries:
-        assert re.search(r'Chapter \d\db?: <a class="[^"]*" href="(\d\d[\w-]+)\.html(#[\w-]+)?">', entry), entry
+        assert re.search(r'Chapter\s\d\db?: <a class="[^"]*" href="(\d\d[\w-]+)\.html(#[\w-]+)?">', entry), entry
         assert (
             f"Chapter {re.search(r'Chapter (0[0-8]b?)', entry)[1]}".split()[1] == re.search(r'href="(0\db?)-', entry)[1]
         )

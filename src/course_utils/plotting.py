@@ -53,7 +53,7 @@ PALETTE: dict[str, str] = {
 INK_SWITCH = 7
 
 CATEGORIES = ("blue", "orange", "green", "purple")
-# Not documented by itself: the page of the source would be that of pathlib.
+#: The folder of the fonts that figures are drawn with.
 FONTS = Path(__file__).parent / "fonts"
 
 
