@@ -136,11 +136,10 @@ def _still(points: np.ndarray, labels: Sequence[str], numbers: np.ndarray, query
         plane.scatter(*points.T, s=1200 * weights, color=PALETTE["blue"], alpha=0.25, linewidths=0)  # the halos
         plane.scatter(*points.T, color=PALETTE["blue"], zorder=3)
         plane.annotate("", query, (0, 0), arrowprops={"arrowstyle": "->", "color": PALETTE["orange"], "lw": 2})
-        plane.annotate("query", query, (5, 5), textcoords="offset points", color=PALETTE["orange"])
-        for point, label, number in zip(points, labels, numbers, strict=True):
-            steps = points - point
-            crowded = (np.hypot(*steps.T) < np.ptp(points) / 5) & (steps[:, 1] > 0)  # by one above it
-            plane.annotate(f"{label}: {number:g}", point, (5, -13 if crowded.any() else 5), textcoords="offset points")
+        plane.annotate("query", query, (6, -11), textcoords="offset points", color=PALETTE["orange"])
+        for rank, place in enumerate(np.argsort(points[:, 0], kind="stable")):  # neighbours above and below in turns
+            words, offset = f"{labels[place]}: {numbers[place]:g}", (5, -13 if rank % 2 else 5)
+            plane.annotate(words, points[place], offset, textcoords="offset points")
         plane.set_aspect("equal", adjustable="datalim")
         plane.margins(0.2)
         weight_bars(weights, labels, ax=bars)
