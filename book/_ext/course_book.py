@@ -58,7 +58,7 @@ class LabelBoxes(SphinxTransform):
 
 
 class BreakAddresses(SphinxTransform):
-    """Mark addresses among the code in tables: code there keeps to its line, but an address is longer than a phone."""
+    """Mark addresses among the code in tables: code there ends a line at a space, and an address has none."""
 
     default_priority = 400
 

@@ -100,8 +100,9 @@ def _in_print(value: float) -> str:
     if value.is_integer():
         return f"{value:,.0f}".replace("-", "−")
     mantissa, _, exponent = f"{value:.4g}".partition("e")
-    power = f"10{str(int(exponent)).translate(RAISED)}" if exponent else ""
-    return " · ".join(part for part in (mantissa, power) if part and (part != "1" or not power)).replace("-", "−")
+    factor = "" if mantissa == "1" else f"{mantissa} · "
+    text = f"{factor}10{str(int(exponent)).translate(RAISED)}" if exponent else mantissa
+    return text.replace("-", "−")
 
 
 def claim(
