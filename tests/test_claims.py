@@ -23,6 +23,21 @@ def test_verdict_counts_the_runs_inside_the_interval(measured, verdict: str) -> 
     assert claim("c", "…", measured, within=(2, 3)).verdict == verdict.replace("reproduced", "as predicted")
 
 
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        (-3.0, "−3"),
+        (63_082_496.0, "63,082,496"),
+        (1e-7, "10⁻⁷"),
+        (-2.5e-16, "−2.5 · 10⁻¹⁶"),
+        (0.123456, "0.1235"),
+        (math.nan, "nan"),
+    ],
+)
+def test_a_number_is_written_as_in_a_book(measured: float, words: str) -> None:
+    assert claim("c", "…", measured, within=(-math.inf, math.inf)).spread == words
+
+
 def test_nan_never_counts_as_agreement() -> None:
     assert claim("c", "…", float("nan"), within=(0, 1)).verdict == "not as predicted"
 

@@ -130,33 +130,37 @@ def _still(words: Mapping[str, list[str]], matrices: Mapping[str, np.ndarray], s
     written = len(source) <= MOST_WRITTEN
     columns = 1 if NARROW < len(source) <= MOST_WRITTEN else min(2, len(drawn))
     rows = math.ceil(len(drawn) / columns)
-    size = (
-        min((1.8 + 0.6 * len(source)) * columns, 6.6),
-        (1.3 + (0.36 if written or columns == 1 else 0.18) * len(target)) * rows,
-    )
+    width = min((1.8 + 0.6 * len(source)) * columns, 6.6)
+    height = 1.3 + (0.36 if written or columns == 1 else 0.18) * len(target)
     with mpl.rc_context(course_style()):
-        canvas = Figure(figsize=size, layout="constrained")
+        canvas = Figure(figsize=(width, height * rows), layout="constrained")
         grid: Any = canvas.subplots(rows, columns, squeeze=False)
         for empty in grid.flat[len(drawn) :]:
             empty.remove()
-        for axes, (name, matrix) in zip(canvas.axes, drawn, strict=True):
+        for axes, (_, matrix) in zip(canvas.axes, drawn, strict=True):
             attention_heatmap(matrix, target, source, ax=axes, at_least=0 if written else math.inf)
-            axes.xaxis.set_label_position("top")
-            axes.set(title=name, xlabel=sides[0])
-        for axes in canvas.axes[::columns]:
-            axes.set_ylabel(sides[1])
-        for axes in canvas.axes[1::2] if columns == 2 else []:
-            axes.set_yticklabels([])
+        _name_axes(canvas.axes, [name for name, _ in drawn], sides, columns)
         if not written:
-            _upright(canvas)
-            bar = canvas.colorbar(canvas.axes[0].collections[0], ax=canvas.axes, label="weight", ticks=[0, 0.5, 1])
-            bar.outline.set_visible(False)
+            _read_by_colour(canvas)
         file = io.StringIO()
         canvas.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
 
 
-def _upright(canvas: Any) -> None:
-    """Turn the words above the columns: they stand closer than they are long."""
+def _name_axes(grid: Sequence[Any], names: Sequence[str], sides: tuple[str, str], columns: int) -> None:
+    """Write the names of the matrices and of the sides; the target's words stand in the first column only."""
+    for place, (axes, name) in enumerate(zip(grid, names, strict=True)):
+        axes.xaxis.set_label_position("top")
+        axes.set(title=name, xlabel=sides[0])
+        if place % columns == 0:
+            axes.set_ylabel(sides[1])
+        else:
+            axes.set_yticklabels([])
+
+
+def _read_by_colour(canvas: Any) -> None:
+    """Add the scale that stands in for the numbers, and turn the words, which are longer than a column is wide."""
     for axes in canvas.axes:
         axes.set_xticks(axes.get_xticks(), axes.get_xticklabels(), rotation=90, ha="center", rotation_mode="default")
+    bar = canvas.colorbar(canvas.axes[0].collections[0], ax=canvas.axes, label="weight", ticks=[0, 0.5, 1])
+    bar.outline.set_visible(False)
