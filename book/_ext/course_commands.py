@@ -25,7 +25,8 @@ class CourseCommands(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Ask the program; sphinx-click cannot, since Typer brings a copy of click of its own."""
-        self.env.note_dependency(cli.__file__)
+        for path in Path(cli.__file__).parent.glob("*.py"):
+            self.env.note_dependency(str(path))
         group = typer.main.get_command(cli.app)
         return [self.section(f"course {name}", command) for name, command in group.commands.items()]
 

@@ -1,0 +1,94 @@
+"""What a student types: `course check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from course_utils.cli.app import WIDEST, MisuseError, app
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from course_utils.selfcheck import Report, Result
+
+STYLES = {"passes": "green", "not written yet": "yellow"}
+
+
+@app.command()
+def check(
+    notebook: Annotated[Path, typer.Argument(help="Your notebook, exercises/NAME/NAME.ipynb.")],
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds that one cell may take.")] = 120,
+) -> int:
+    """Run a notebook from top to bottom in a clean kernel and say of each problem what is right."""
+    from rich.console import Console
+
+    from course_utils import selfcheck
+
+    console = Console(highlight=False)
+    console.width = min(console.width, WIDEST)
+    with console.status(f"Running {notebook} from top to bottom") if console.is_terminal else console:
+        try:
+            report = selfcheck.check(notebook, timeout)
+        except selfcheck.UnreadableError as error:
+            raise MisuseError(str(error)) from error
+    _show(console, report)
+    return 0 if report.passed else 1
+
+
+def _show(console: Console, report: Report) -> None:
+    """Print the table, then what is not in it: warnings and the summary."""
+    console.print(_table(report))
+    for warning in report.warnings:
+        console.print(f"Note: {warning}", markup=False, style="yellow")
+    earned = sum(result.earned for result in report.results)
+    available = sum(result.available for result in report.results)
+    hidden = sum(result.hidden for result in report.results)
+    right = sum(result.status == "passes" for result in report.results)
+    console.print(
+        f"{right} of {len(report.results)} problems pass their visible tests: {earned:g} of {available:g} points so "
+        f"far. {hidden:g} more are decided by the grader's hidden tests.",
+        style="bold",
+    )
+
+
+def _table(report: Report) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(f"{report.assignment}: {report.title}" if report.title else report.assignment, style="bold"),
+        title_justify="left",
+        box=box.HORIZONTALS,
+        show_lines=True,
+        expand=True,
+        pad_edge=False,
+    )
+    table.add_column("Problem", ratio=3)
+    table.add_column("Points\nso far", justify="right", no_wrap=True)
+    table.add_column("Hidden\npoints", justify="right", no_wrap=True)
+    table.add_column("What was found", ratio=6)
+    for number, result in enumerate(report.results, start=1):
+        points = f"{result.earned:g} of {result.available:g}"
+        table.add_row(Text(f"{number}. {result.title}"), points, f"{result.hidden:g}", _found(result))
+    return table
+
+
+def _found(result: Result) -> Text:
+    """The status in words, then the message, the forbidden names and, once it passes, what is still looked at."""
+    from rich.text import Text
+
+    text = Text(result.status.capitalize(), style="")
+    text.stylize(STYLES.get(result.status, "red"))
+    for finding in result.forbidden:
+        text.append(f"\n{finding.name} is forbidden here (line {finding.line} of your {finding.cell})")
+    if result.message:
+        text.append(f"\n{result.message}", style="default")
+    if result.status == "passes" and result.hidden_words:
+        text.append(f"\nNot tested yet. {result.hidden_words}", style="dim")
+    return text
