@@ -1,7 +1,7 @@
 """Search keeps the words of a glossary when only some pages are built anew.
 
-Sphinx reads its index of the last build for the pages that it does not write, but not their index entries, so that after
-any change of another page no term of the glossary was found as such.
+Sphinx reads its index of the last build for the pages that it does not write, but not their index entries, so that
+after any change of another page no term of the glossary was found as such.
 """
 
 from __future__ import annotations
