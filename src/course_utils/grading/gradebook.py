@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,7 +37,7 @@ from nbgrader.utils import parse_utc
 from sqlalchemy import Engine, Row, Select, select
 from sqlalchemy.orm import Session, with_polymorphic
 
-from course_utils.grading.database import COURSE, GRADINGS, GradebookError, in_one_line, open_engine
+from course_utils.grading.database import COURSE, GRADINGS, GradebookError, in_one_line, open_engine, place
 from course_utils.grading.files import autograded_path, encoded, write_files
 from course_utils.grading.records import Graded
 from course_utils.notebooks import grade_id
@@ -138,6 +138,11 @@ class Book:
     ) -> None:
         self.engine.dispose()
 
+    @property
+    def place(self) -> str:
+        """Where the database is, without a password."""
+        return place(self.engine)
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[_Within]:
         with in_one_line(self.engine), self.engine.begin() as connection:
@@ -175,6 +180,23 @@ class Book:
                     f"{name}: its source has other graded cells than when submissions were recorded in this gradebook: "
                     "put them back, or grade into another one with --db"
                 ) from error
+
+    def check_course(self, known: Collection[str]) -> None:
+        """Refuse the gradebook of another course.
+
+        Args:
+            known: all assignments of this one.
+
+        Raises:
+            GradebookError: it has assignments, and none of these.
+        """
+        with self._transaction() as gradebook:
+            there = sorted(gradebook.db.scalars(select(Assignment.name)))
+        if there and not set(there) & set(known):
+            held = ", ".join(there[:3])
+            raise GradebookError(
+                f"gradebook {self.place}: it is of another course (it has {held}): give this course's with --db"
+            )
 
     def cells(self, name: str) -> dict[str, Cell]:
         """The cells of an assignment by grade_id, in no order that matters.
@@ -238,7 +260,7 @@ class Book:
             db = gradebook.db
             records = dict(db.execute(select(GRADINGS.c.student, GRADINGS.c.record).filter_by(assignment=name)).all())
             grades: dict[str, list[Row]] = {}
-            for row in db.execute(_grades(name)):
+            for row in sorted(db.execute(_grades(name)), key=lambda row: row.name):  # databases sort in many ways
                 grades.setdefault(row.student_id, []).append(row)
             submissions = db.scalars(_submissions(name, SubmittedAssignment)).all()
             found = [
@@ -265,7 +287,6 @@ def _grades(name: str) -> Select:
         .join(SubmittedAssignment, SubmittedAssignment.id == SubmittedNotebook.assignment_id)
         .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
         .where(Assignment.name == name)
-        .order_by(BaseCell.name)
     )
 
 
