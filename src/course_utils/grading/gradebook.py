@@ -42,6 +42,7 @@ from course_utils.grading.files import autograded_path, encoded, write_files
 from course_utils.grading.records import Graded
 from course_utils.notebooks import grade_id
 
+SWITCHING = Path(".restoring", "switching")  # in a course folder, while `course restore` puts another state there
 NO_RESPONSE = "No response."  # nbgrader's own comment on an answer that is still the stub
 
 
@@ -130,6 +131,8 @@ class Book:
             raise GradebookError(
                 f"there is no course folder {self.course}: give nbgrader's course folder with --course"
             )
+        if (self.course / SWITCHING).exists():
+            raise GradebookError(f"{self.course}: a restore was stopped in the middle: run `course restore` again")
         self.engine: Engine = open_engine(self.url)
         return self
 
