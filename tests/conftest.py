@@ -9,6 +9,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 
+import postgresql
 import pytest
 from browsing import HTML, open_page
 from playwright.sync_api import Browser, Locator, sync_playwright
@@ -67,6 +68,23 @@ def pages() -> list[str]:
     if "index.html" not in found:
         pytest.fail("there is no book in _build/html: run `make book`", pytrace=False)
     return found
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgresql.Server]:
+    """A PostgreSQL server."""
+    programs = postgresql.programs()
+    if programs is None:
+        missing = "no PostgreSQL server for this test: install the package postgresql"
+        pytest.fail(missing, pytrace=False) if "CI" in os.environ else pytest.skip(missing)
+    with postgresql.running(programs) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db(request: pytest.FixtureRequest) -> str:
+    """What `--db` says: nothing, for the gradebook in the course folder, or the URL of an empty database."""
+    return request.getfixturevalue("postgres").emptied() if request.param == "postgresql" else ""
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):

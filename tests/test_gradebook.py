@@ -55,8 +55,8 @@ def course(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def book(course: Path, instructor: NotebookNode) -> Iterator[Book]:
-    with Book(course) as opened:
+def book(course: Path, db: str, instructor: NotebookNode) -> Iterator[Book]:
+    with Book(course, db) as opened:
         opened.register(NAME, instructor)
         yield opened
 
@@ -193,7 +193,8 @@ def test_a_gradebook_is_made_whole_or_not_at_all(course: Path, monkeypatch: pyte
         ("sqlite:////no/such/folder/gradebook.db", "there is no folder /no/such/folder"),
         ("sqlite:////proc/gradebook.db", "rights"),
         ("gradebook.db", "no database URL"),
-        ("oracle+nodriver://host/name", "no database URL"),
+        ("oracle+nodriver://host/name", "in SQLite or PostgreSQL, not in oracle"),
+        ("postgresql+nodriver://host/name", "no database URL"),
     ],
 )
 def test_a_place_that_cannot_be_is_refused_in_one_line(course: Path, url: str, words: str) -> None:
@@ -225,6 +226,7 @@ def test_a_locked_gradebook_is_waited_for_then_said(course: Path, monkeypatch: p
     whole(course / "gradebook.db")
 
 
+@pytest.mark.parametrize("db", ["sqlite"], indirect=True)
 def test_a_full_disk_is_said_and_costs_only_that_submission(book: Book, instructor: NotebookNode) -> None:
     book.write(graded(instructor, "ann"), "f")
     with book.engine.connect() as connection:
@@ -236,6 +238,15 @@ def test_a_full_disk_is_said_and_costs_only_that_submission(book: Book, instruct
     assert list(book.done(NAME)) == ["ann"]
     book.write(long, "f")
     assert list(book.done(NAME)) == ["ann", "kim"]
+
+
+def test_the_gradebook_of_another_course_is_refused(course: Path, db: str, instructor: NotebookNode) -> None:
+    with Book(course, db) as book:
+        book.check_course([NAME])  # an empty one is anybody's
+        book.register(NAME, instructor)
+        book.check_course([NAME, "02-other"])
+        with pytest.raises(GradebookError, match=r"of another course \(it has 01-sums\): give this course's with --db"):
+            book.check_course(["02-other"])
 
 
 # --- registering --------------------------------------------------------------------------------------------------
@@ -496,13 +507,14 @@ from course_utils.grading.files import autograded_path
 from course_utils.grading.gradebook import Book
 from course_utils.grading.records import Graded
 
-course, old, new = Path(sys.argv[1]), *(Graded.from_json(Path(path).read_text()) for path in sys.argv[2:])
+course, db = Path(sys.argv[1]), sys.argv[2]
+old, new = (Graded.from_json(Path(path).read_text()) for path in sys.argv[3:])
 
 def die(*ignored):
     os.kill(os.getpid(), signal.SIGKILL)
 
 def write(stop):
-    with Book(course) as book:
+    with Book(course, db) as book:
         left = [stop]
         def count(connection, cursor, statement, *ignored):
             if statement.startswith(("INSERT", "UPDATE", "DELETE")):
@@ -515,12 +527,12 @@ def write(stop):
             book.write(record, "new")
 
 def state():
-    with Book(course) as book:
+    with Book(course, db) as book:
         return book.done("01-sums"), {score.student: score.score for score in book.scores("01-sums")}
 
 seen = []
 for stop in range(1000):
-    with Book(course) as book:
+    with Book(course, db) as book:
         book.write(old, "old")
     child = os.fork()
     if not child:
@@ -541,14 +553,14 @@ print(stop, seen)
 
 
 def test_a_kill_between_any_two_changes_leaves_all_of_a_submission_or_nothing(
-    book: Book, instructor: NotebookNode, tmp_path: Path
+    book: Book, db: str, instructor: NotebookNode, tmp_path: Path
 ) -> None:
     old, new = graded(instructor, lost=tuple(POINTS)), graded(instructor, answer="new")
     paths = [tmp_path / "old.json", tmp_path / "new.json"]
     for path, record in zip(paths, (old, new), strict=True):
         path.write_text(record.to_json(), encoding="utf-8")
     book.engine.dispose()
-    command = [sys.executable, "-W", "error", "-c", KILLED, book.course, *paths]
+    command = [sys.executable, "-W", "error", "-c", KILLED, book.course, db, *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     stop, seen = done.stdout.split(" ", 1)

@@ -738,7 +738,7 @@ def test_students_whose_names_become_one_are_refused(unpacked: Unpacked) -> None
     found = unpacked({f"{apart}/{FILE}": GOOD, f"김민준/{FILE}": GOOD, f"{'x' * 300}/{FILE}": GOOD})
     assert "2 folders have this student's name" in found.pop("김민준").refusal
     ((_, long),) = found.items()
-    assert "longer than 200 bytes" in long.refusal
+    assert "longer than 128 letters or 200 bytes" in long.refusal
 
 
 def test_a_students_own_timestamp_is_not_believed(unpacked: Unpacked) -> None:

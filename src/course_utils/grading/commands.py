@@ -75,6 +75,7 @@ def grade(order: Order, console: Console) -> None:
     # Their warm parents take seconds to start: meanwhile the gradebook is opened.
     with workers(count, order.scheduler, unsafe=order.unsafe) as client, _book(order.course, order.db) as book:
         source = nbformat.reads(task.source, as_version=4)
+        book.check_course(release.assignments(order.root))
         book.register(order.name, source)
         done = {} if order.regrade else book.done(order.name)
         marks = {one.student: task.fingerprint(one, unsafe=order.unsafe) for one in submissions}
@@ -91,7 +92,7 @@ def grade(order: Order, console: Console) -> None:
                 raise ScheduleError(
                     f"{counts['failed']} could not be graded, nothing of them was recorded: run it again"
                 )
-    console.print(f"Gradebook: {order.db or order.course / 'gradebook.db'}", markup=False)
+    console.print(f"Gradebook: {book.place}", markup=False)
     console.print(f"Logs: {order.course / 'logs' / order.name}", markup=False)
 
 

@@ -3,6 +3,9 @@
 nbgrader makes a gradebook in several commits and calls a bare ``alembic`` between them: where there is none, tables
 without a version are left behind, which its own `nbgrader db upgrade` cannot mend. Here alembic is asked as a library,
 and all is there or nothing is.
+
+A gradebook is in SQLite or PostgreSQL. A transaction begins with a lock that only one has at a time, whatever the
+machine: what it reads stays true until it has written, and two instructors who grade at once wait for each other.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from alembic.script import ScriptDirectory
 from nbgrader.api import Base, Course, InvalidEntry, MissingEntry
 from nbgrader.dbutil import ALEMBIC_DIR
 from sqlalchemy import (
+    URL,
     Column,
     Connection,
     Engine,
@@ -34,15 +39,45 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from course_utils._errors import CourseError
 
-WAIT = 30.0  # seconds that a locked SQLite database is waited for
+WAIT = 30.0  # seconds that a locked gradebook is waited for
+LOCK = 7_233_173_838_382_854  # the number of PostgreSQL's advisory lock; any, but the same for all who grade
+# A server that does not answer is given up by the connection, not by whoever waits for it (seconds, milliseconds).
+PATIENCE = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
 COURSE = "default_course"  # nbgrader's own name for the course where none is configured
+_LOCKED = "another program has kept it locked: wait until that one has ended, then run this again"
+_FULL = "the disk is full: make room, then run this again; what was recorded so far is kept"
+_UNREACHABLE = "no server answers there: is it running, and are host and port in --db right?"
+_GONE = "the server went away: run this again when it is back; what was recorded so far is kept"
+_RIGHTS = "this role may not write there: make it the owner of the database"
 MEANINGS = {
-    "database is locked": "another program has kept it locked: wait until that one has ended, then run this again",
+    "database is locked": _LOCKED,
+    "lock timeout": _LOCKED,
     "readonly database": "it cannot be written: check the rights of the file and of its folder",
     "unable to open database file": "it cannot be opened for writing: check the rights of the file and of its folder",
     "not a database": "it is no SQLite database: move the file away, or give another with --db",
-    "disk is full": "the disk is full: make room, then run this again; what was recorded so far is kept",
+    "disk is full": _FULL,
+    "No space left on device": _FULL,
     "malformed": "it is damaged: put back a copy of it",
+    "authentication failed": "the server refuses this role or its password: check them, and write % as %25, @ as %40",
+    "no password supplied": "the server wants a password: give one in --db, or in the file ~/.pgpass",
+    "permission denied": _RIGHTS,
+    'database "': "the server has no such database: make it with `createdb`, or give another with --db",
+    "starting up": "the server is only starting: run this again in a moment",
+    "too many clients": "the server has no connection left: close other programs that use it, then run this again",
+    "read-only transaction": _RIGHTS,
+    "Connection refused": _UNREACHABLE,
+    "No such file or directory": _UNREACHABLE,
+    "translate host name": _UNREACHABLE,
+    "resolve host": _UNREACHABLE,
+    "timeout expired": _UNREACHABLE,
+    "server closed the connection": _GONE,
+    "connection is lost": _GONE,
+    "connection is closed": _GONE,
+    "terminating connection": _GONE,
+    "shutting down": _GONE,
+    "recovery mode": _GONE,
+    "Connection reset": _GONE,
+    "Connection timed out": _GONE,
 }
 
 GRADINGS = Table(
@@ -63,7 +98,8 @@ def open_engine(url: str) -> Engine:
     """An engine for a gradebook that is there, complete and of this nbgrader; an empty database becomes one.
 
     Args:
-        url: what SQLAlchemy takes, such as ``sqlite:////home/ann/course/gradebook.db``.
+        url: what SQLAlchemy takes, such as ``sqlite:////home/ann/course/gradebook.db`` or
+            ``postgresql+psycopg://ann:password@host/course``.
 
     Raises:
         GradebookError: it cannot be opened or written, is not a gradebook, or is one of another nbgrader.
@@ -78,10 +114,16 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def place(engine: Engine) -> str:
+    """Where the database is: the file, or the URL without its password."""
+    if engine.dialect.name == "sqlite":
+        return str(engine.url.database)
+    return engine.url.difference_update_query(["password"]).render_as_string(hide_password=True)
+
+
 def shown(engine: Engine) -> str:
-    """The database as messages name it: the file, or the URL without its password."""
-    sqlite = engine.dialect.name == "sqlite"
-    return f"gradebook {engine.url.database if sqlite else engine.url.render_as_string()}"
+    """The database as messages name it."""
+    return f"gradebook {place(engine)}"
 
 
 @contextlib.contextmanager
@@ -98,17 +140,34 @@ def in_one_line(engine: Engine) -> Iterator[None]:
 def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
-        sqlite = parsed.get_backend_name() == "sqlite"
-        engine = create_engine(parsed, connect_args={"timeout": WAIT} if sqlite else {})
+        _check_kind(parsed)
+        engine = create_engine(parsed, **_settings(parsed))
     except ImportError as error:
         raise GradebookError(f"--db: this database needs the package {error.name}, which is not installed") from error
     except SQLAlchemyError as error:
         words = "give one such as sqlite:////home/ann/course/gradebook.db"
         raise GradebookError(f"--db: this is no database URL that SQLAlchemy knows: {words}") from error
-    if sqlite:
+    if engine.dialect.name == "sqlite":
         _check_file(engine)
-        event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", _begin)
     return engine
+
+
+def _check_kind(url: URL) -> None:
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise GradebookError(f"--db: a gradebook is kept in SQLite or PostgreSQL, not in {url.get_backend_name()}")
+    if "@" in (url.host or ""):  # it is the end of the password, and is not shown
+        raise GradebookError("--db: write an @ in the password as %40")
+
+
+def _settings(url: URL) -> dict[str, Any]:
+    """What the engine is to be told of this kind of database; the URL's own options come first."""
+    if url.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": WAIT}}
+    patience = {name: value for name, value in PATIENCE.items() if name not in url.query}
+    # What was committed before the lock was had must be seen after it, whatever the server's default is. A connection
+    # that was lost between two transactions is made anew.
+    return {"connect_args": patience, "isolation_level": "READ COMMITTED", "pool_pre_ping": True}
 
 
 def _check_file(engine: Engine) -> None:
@@ -125,7 +184,12 @@ def _check_file(engine: Engine) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")  # takes the lock now, while it can still be waited for
+    """Take the lock now, while it can still be waited for; it ends with the transaction, or with the connection."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {1000 * WAIT:.0f}")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
 
 
 def _prepare(connection: Connection, where: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,11 +37,12 @@ from nbgrader.utils import parse_utc
 from sqlalchemy import Engine, Row, Select, select
 from sqlalchemy.orm import Session, with_polymorphic
 
-from course_utils.grading.database import COURSE, GRADINGS, GradebookError, in_one_line, open_engine
+from course_utils.grading.database import COURSE, GRADINGS, GradebookError, in_one_line, open_engine, place
 from course_utils.grading.files import autograded_path, encoded, write_files
 from course_utils.grading.records import Graded
 from course_utils.notebooks import grade_id
 
+SWITCHING = Path(".restoring", "switching")  # in a course folder, while `course restore` puts another state there
 NO_RESPONSE = "No response."  # nbgrader's own comment on an answer that is still the stub
 
 
@@ -130,6 +131,8 @@ class Book:
             raise GradebookError(
                 f"there is no course folder {self.course}: give nbgrader's course folder with --course"
             )
+        if (self.course / SWITCHING).exists():
+            raise GradebookError(f"{self.course}: a restore was stopped in the middle: run `course restore` again")
         self.engine: Engine = open_engine(self.url)
         return self
 
@@ -137,6 +140,11 @@ class Book:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.engine.dispose()
+
+    @property
+    def place(self) -> str:
+        """Where the database is, without a password."""
+        return place(self.engine)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[_Within]:
@@ -175,6 +183,23 @@ class Book:
                     f"{name}: its source has other graded cells than when submissions were recorded in this gradebook: "
                     "put them back, or grade into another one with --db"
                 ) from error
+
+    def check_course(self, known: Collection[str]) -> None:
+        """Refuse the gradebook of another course.
+
+        Args:
+            known: all assignments of this one.
+
+        Raises:
+            GradebookError: it has assignments, and none of these.
+        """
+        with self._transaction() as gradebook:
+            there = sorted(gradebook.db.scalars(select(Assignment.name)))
+        if there and not set(there) & set(known):
+            held = ", ".join(there[:3])
+            raise GradebookError(
+                f"gradebook {self.place}: it is of another course (it has {held}): give this course's with --db"
+            )
 
     def cells(self, name: str) -> dict[str, Cell]:
         """The cells of an assignment by grade_id, in no order that matters.
@@ -238,7 +263,7 @@ class Book:
             db = gradebook.db
             records = dict(db.execute(select(GRADINGS.c.student, GRADINGS.c.record).filter_by(assignment=name)).all())
             grades: dict[str, list[Row]] = {}
-            for row in db.execute(_grades(name)):
+            for row in sorted(db.execute(_grades(name)), key=lambda row: row.name):  # databases sort in many ways
                 grades.setdefault(row.student_id, []).append(row)
             submissions = db.scalars(_submissions(name, SubmittedAssignment)).all()
             found = [
@@ -265,7 +290,6 @@ def _grades(name: str) -> Select:
         .join(SubmittedAssignment, SubmittedAssignment.id == SubmittedNotebook.assignment_id)
         .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
         .where(Assignment.name == name)
-        .order_by(BaseCell.name)
     )
 
 

@@ -15,6 +15,7 @@ MIB = 1 << 20
 TIMESTAMP = "timestamp.txt"
 LONGEST_TIMESTAMP = 100  # bytes; nbgrader writes about 30
 LONGEST_NAME = 200  # bytes; a folder's name may have 255, and files are named after it
+MOST_LETTERS = 128  # of a student's id in nbgrader's tables
 MOST_LISTED = 5
 
 
@@ -91,9 +92,10 @@ def identified(name: str) -> Handed:
     if any("\ud800" <= letter <= "\udfff" for letter in name):
         handed.student = _foldable(name)
         handed.refusal = "the name of the student's folder is not UTF-8: rename the folder"
-    elif len(handed.student.encode()) > LONGEST_NAME:
+    elif len(handed.student.encode()) > LONGEST_NAME or len(handed.student) > MOST_LETTERS:
         handed.student = _foldable(name)
-        handed.refusal = f"the student's name is longer than {LONGEST_NAME} bytes: no folder should have it"
+        most = f"{MOST_LETTERS} letters or {LONGEST_NAME} bytes"
+        handed.refusal = f"the student's name is longer than {most}: rename the folder"
     return handed
 
 
