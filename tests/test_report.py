@@ -61,9 +61,9 @@ def test_csv_has_points_by_problem_and_no_order_shows() -> None:
         dataclasses.replace(score("ann", pending=True), timestamp="2026-03-01T12:00:00", late_seconds=90.0),
     ]
     expected = (
-        "assignment,student,timestamp,late_seconds,score,max_score,mean,spread,pending_review,unsafe,notes\n"
-        "01-sums,ann,2026-03-01T12:00:00,90,100,100,50,50,yes,no,0\n"
-        "01-sums,lee,,0,70,100,20,50,no,yes,2\n"
+        "assignment,student,timestamp,late_seconds,score,max_score,penalty,total,mean,spread,pending_review,unsafe,notes\n"
+        "01-sums,ann,2026-03-01T12:00:00,90,100,100,0,100,50,50,yes,no,0\n"
+        "01-sums,lee,,0,70,100,0,70,20,50,no,yes,2\n"
     )
     assert report.csv_text(scores, PROBLEMS) == report.csv_text(scores[::-1], PROBLEMS) == expected
 
