@@ -63,10 +63,14 @@ def rendered(template: str, **values: Any) -> str:
 
 
 def _counts(scores: Sequence[Score], run: Sequence[Score]) -> str:
-    pending = sum(score.pending for score in scores)
-    refused = f", and {len(scores) - len(run)} more refused" if len(scores) > len(run) else ""
-    looked = f" {pending} of all are pending review: their points may still change." if pending else ""
-    return f"{len(run)} submissions graded{refused}.{looked}"
+    refused, pending = len(scores) - len(run), sum(score.pending for score in scores)
+    counts = [
+        f"{len(run)} graded",
+        *[f"{refused} refused"] * bool(refused),
+        *[f"{pending} pending review"] * bool(pending),
+    ]
+    later = " Points of those pending review may still change." if pending else ""
+    return f"Submissions: {', '.join(counts)}.{later}"
 
 
 def _row(score: Score, problems: Sequence[Problem]) -> tuple[str, list[str], str, str, str]:

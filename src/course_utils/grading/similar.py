@@ -21,6 +21,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from nbformat import NotebookNode
 from pygments import token
@@ -87,7 +88,7 @@ def pieces(notebook: str, released: NotebookNode) -> list[Piece]:
         notebook: the autograded notebook, as ``.ipynb`` text.
         released: what students were given.
     """
-    given = {grade_id(cell) for cell in released.cells if grade_id(cell)}
+    given = {grade_id(cell): cell.source for cell in released.cells if grade_id(cell)}
     texts = {cell.source for cell in released.cells}
     found, own = [], 0
     for cell in map(NotebookNode, json.loads(notebook)["cells"]):
@@ -96,7 +97,8 @@ def pieces(notebook: str, released: NotebookNode) -> list[Piece]:
             continue
         own += name not in given
         source = printable(source)
-        found.append(Piece(name if name in given else f"own cell {own}", source, _spans(source, cell.cell_type)))
+        spans = _spans(source, cell.cell_type, given.get(name, ""))
+        found.append(Piece(name if name in given else f"own cell {own}", source, spans))
     return found
 
 
@@ -215,15 +217,20 @@ def _merged(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 # --- forms --------------------------------------------------------------------------------------------------------
 
 
-def _spans(source: str, kind: str) -> Spans:
-    """The forms of a cell: of code if it is a code cell, else of prose."""
-    if kind == "code":
-        tokens, size = list(_code(source)), CODE_TOKENS
-    else:
-        tokens = [(word[0].lower(), *word.span()) for word in re.finditer(r"\w+", source)]
-        size = PROSE_WORDS
-    runs = (tokens[place : place + size] for place in range(len(tokens) - size + 1))
+def _spans(source: str, kind: str, given: str = "") -> Spans:
+    """The forms of a cell, without what it begins with in common with the given one: `def` and the like."""
+    size = CODE_TOKENS if kind == "code" else PROSE_WORDS
+    read = _code if kind == "code" else _prose
+    tokens = list(read(source))
+    pairs_of_words = zip(tokens, read(given), strict=False)
+    start = sum(1 for _ in takewhile(lambda both: both[0][0] == both[1][0], pairs_of_words))
+    runs = (tokens[place : place + size] for place in range(start, len(tokens) - size + 1))
     return [(" ".join(word for word, *_ in run), run[0][1], run[-1][2]) for run in runs]
+
+
+def _prose(source: str) -> Iterator[tuple[str, int, int]]:
+    """The words, each with where it begins and ends."""
+    return ((word[0].lower(), *word.span()) for word in re.finditer(r"\w+", source))
 
 
 def _code(source: str) -> Iterator[tuple[str, int, int]]:
