@@ -93,7 +93,7 @@ def test_a_class_is_graded_and_only_what_changed_is_graded_again(root: Path, mad
     hand_in(tmp_path, "broken", json.dumps(submission(made, WRONG_MEAN)))
     assert "2 to grade, 4 graded before" in grade(root, tmp_path)
     assert f"\n{NAME},s003,,0,100,100," in exported(root, tmp_path)
-    assert f"\n{NAME},broken,,0,50,100,0,50,no," in exported(root, tmp_path)
+    assert f"\n{NAME},broken,,0,50,100,0,50,0,50,no," in exported(root, tmp_path)
     assert "1 to grade, 0 graded before" in grade(root, tmp_path, "--regrade", "--student", KOREAN)
     assert course(root, "feedback", NAME, "--course", tmp_path)[0] == 0
     assert (tmp_path / "feedback" / KOREAN / NAME / f"{NAME}.html").is_file()

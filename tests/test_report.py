@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 
 import pytest
+from grades import NAME, PROBLEMS, WORTH, record, refused, score
 from nbgrader.api import Gradebook
 from nbgrader.plugins import CsvExportPlugin
 from rich.console import Console
@@ -18,27 +19,8 @@ from support import points, reads, small_repository
 from course_utils import release
 from course_utils.grading import report
 from course_utils.grading.gradebook import Book, Score
-from course_utils.grading.records import Graded, Verdict
+from course_utils.grading.records import Graded
 from course_utils.notebooks import Problem
-
-NAME = "01-sums"
-PROBLEMS = [
-    Problem("mean", "The mean", ["mean"], {"mean-visible": 20}, {"mean-hidden": 30}),
-    Problem("spread", "The spread", ["spread"], {"spread-visible": 20}, {"spread-hidden": 30}),
-]
-WORTH = {"mean-visible": 20.0, "mean-hidden": 30.0, "spread-visible": 20.0, "spread-hidden": 30.0}
-
-
-def record(student: str, lost: dict[str, str] | None = None, **fields: object) -> Graded:
-    lost = lost or {}
-    verdicts = tuple(Verdict(name, name not in lost, lost.get(name, "")) for name in WORTH)
-    return Graded(student, NAME, **{"verdicts": verdicts, **fields})  # type: ignore[arg-type]
-
-
-def score(student: str, lost: dict[str, str] | None = None, pending: bool = False, **fields: object) -> Score:
-    earned = {name: 0.0 if name in (lost or {}) else worth for name, worth in WORTH.items()}
-    made = record(student, lost, **fields)
-    return Score(student, NAME, points=earned, available=WORTH, pending=pending, record=made)
 
 
 def shown(table: Table) -> list[list[str]]:
@@ -61,9 +43,9 @@ def test_csv_has_points_by_problem_and_no_order_shows() -> None:
         dataclasses.replace(score("ann", pending=True), timestamp="2026-03-01T12:00:00", late_seconds=90.0),
     ]
     expected = (
-        "assignment,student,timestamp,late_seconds,score,max_score,mean,spread,pending_review,unsafe,notes\n"
-        "01-sums,ann,2026-03-01T12:00:00,90,100,100,50,50,yes,no,0\n"
-        "01-sums,lee,,0,70,100,20,50,no,yes,2\n"
+        "assignment,student,timestamp,late_seconds,score,max_score,penalty,total,mean,spread,pending_review,unsafe,notes\n"
+        "01-sums,ann,2026-03-01T12:00:00,90,100,100,0,100,50,50,yes,no,0\n"
+        "01-sums,lee,,0,70,100,0,70,20,50,no,yes,2\n"
     )
     assert report.csv_text(scores, PROBLEMS) == report.csv_text(scores[::-1], PROBLEMS) == expected
 
@@ -98,7 +80,7 @@ def test_negative_points_given_by_hand_stay_numbers() -> None:
 def test_the_table_says_what_to_look_at() -> None:
     scores = [
         score("kim", {"mean-hidden": "no"}, notes=("forbidden: math.fsum in mean", "a cell was deleted"), unsafe=True),
-        Score("lee", NAME, points=dict.fromkeys(WORTH, 0.0), available=WORTH, pending=True, record=refused("lee")),
+        refused("lee"),
         dataclasses.replace(score("ann"), record=None),
     ]
     table = report.table(scores, PROBLEMS)
@@ -107,10 +89,6 @@ def test_the_table_says_what_to_look_at() -> None:
     assert line(table, "lee") == "lee 0 0 0 of 100 pending review, refused: no notebook"
     students = [words[0] for words in shown(table) if words and words[0] in ("ann", "kim", "lee")]
     assert students == ["ann", "kim", "lee"]
-
-
-def refused(student: str) -> Graded:
-    return Graded(student, NAME, refusal="no notebook")
 
 
 def test_names_and_messages_are_text_and_not_markup_or_escapes() -> None:
@@ -128,7 +106,7 @@ def test_statistics_count_who_solved_what_and_the_commonest_first_message() -> N
         score("b", {"mean-visible": "shape\nand more", "mean-hidden": "later"}),
         score("c", {"mean-visible": "shape", "mean-hidden": "seven"}),
         score("d", {"mean-hidden": "seven"}),
-        Score("e", NAME, points=dict.fromkeys(WORTH, 0.0), available=WORTH, pending=True, record=refused("e")),
+        refused("e"),
     ]
     table = report.statistics(scores, PROBLEMS)
     assert line(table, "The mean") == "The mean 1 25% shape (2)"
@@ -136,6 +114,19 @@ def test_statistics_count_who_solved_what_and_the_commonest_first_message() -> N
     assert line(table, "mean-hidden") == "mean-hidden 1 25% seven (2)"
     assert line(table, "spread-hidden") == "spread-hidden 4 100%"
     assert line(table, "4 graded")
+
+
+def test_what_lateness_costs_is_taken_off_and_never_below_zero() -> None:
+    scores = [score("ann", {"mean-hidden": "no"}, penalty=12.5), score("lee", dict.fromkeys(WORTH, "no"), penalty=5)]
+    rows = list(csv.DictReader(io.StringIO(report.csv_text(scores, PROBLEMS))))
+    assert [(row["score"], row["penalty"], row["total"]) for row in rows] == [("70", "12.5", "57.5"), ("0", "5", "0")]
+    table = report.table(scores, PROBLEMS)
+    assert line(table, "ann") == "ann 20 50 12.5 57.5 of 100"
+    assert line(table, "Student") == "Student The mean The spread Penalty Total To look at"
+
+
+def test_a_column_for_penalties_is_there_only_where_there_are_some() -> None:
+    assert line(report.table([score("ann")], PROBLEMS), "Student") == "Student The mean The spread Total To look at"
 
 
 def test_statistics_of_nobody_divide_by_nothing() -> None:
@@ -169,13 +160,24 @@ def test_nbgraders_own_export_agrees_and_neither_shows_the_order_of_grading(tmp_
         "[lee]": 50,
         "zoe": 0,
     }
+    with Gradebook(url) as stock:  # as nbgrader's plugin for lateness leaves it
+        stock.find_submission_notebook(NAME, NAME, "ann").late_submission_penalty = 30.0
+        stock.db.commit()
+    with Book(tmp_path / "two") as book:
+        texts[0] = report.csv_text(book.scores(NAME), made.problems)
+    ours = {row["student"]: row for row in csv.DictReader(io.StringIO(texts[0]))}
     plugin = CsvExportPlugin()
     plugin.to = str(tmp_path / "grades.csv")
     with Gradebook(url) as stock:
         plugin.export(stock)
     theirs = list(csv.DictReader(io.StringIO((tmp_path / "grades.csv").read_text(encoding="utf-8"))))
     assert len(theirs) == 4
+    assert ours["ann"]["total"] == "70"
     for row in theirs:
         mine = ours[row["student_id"]]
-        assert (float(row["score"]), float(row["max_score"])) == (float(mine["score"]), float(mine["max_score"]))
+        assert (float(row["raw_score"]), float(row["max_score"])) == (float(mine["score"]), float(mine["max_score"]))
+        assert (float(row["late_submission_penalty"]), float(row["score"])) == (
+            float(mine["penalty"]),
+            float(mine["total"]),
+        )
         assert row["timestamp"].replace(" ", "T") == mine["timestamp"]

@@ -1,4 +1,4 @@
-"""What an instructor types: `course release`, `grade`, `report` and `feedback`."""
+"""What an instructor types: `course release`, `grade`, `report`, `similar` and `feedback`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from course_utils.cli.app import FailureError, MisuseError, app, grade_extra, new_console, repository_of
+
+FORMS = ("table", "csv", "html", "canvas", "moodle")
 
 
 @app.command()
@@ -73,20 +75,33 @@ def grade(
     grade(order, new_console())
 
 
+Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write to it.")]
+
+
 @app.command()
 def report(
     name: Name,
     course: Course = Path(),
-    form: Annotated[str, typer.Option("--format", metavar="table|csv", help="How.")] = "table",
+    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMS), help="How.")] = "table",
+    output: Output = None,
     db: Db = "",
 ) -> None:
-    """Print the grades of an assignment, and what the class found hard."""
-    if form not in ("table", "csv"):
-        raise MisuseError(f"no format {form!r}: there are table and csv")
+    """Print the grades of an assignment and what the class found hard, or write them for a platform to import."""
+    if form not in FORMS:
+        raise MisuseError(f"no format {form!r}: there are {', '.join(FORMS)}")
     with grade_extra():
-        from course_utils.grading.commands import show_report
+        from course_utils.grading.results import show_report
     root, _ = repository_of(name)
-    show_report(root, name, course, db, form, new_console())
+    show_report(root, name, course, db, form, output, new_console())
+
+
+@app.command()
+def similar(name: Name, course: Course = Path(), output: Output = None, db: Db = "") -> None:
+    """List pairs of graded submissions that resemble each other; FILE is a page with both side by side."""
+    with grade_extra():
+        from course_utils.grading.results import show_similar
+    root, _ = repository_of(name)
+    show_similar(root, name, course, db, output, new_console())
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What `course grade`, `course report` and `course feedback` do, and what they print."""
+"""What `course grade` and `course feedback` do, and what they print."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from course_utils import release
-from course_utils.grading import report, sandbox
+from course_utils.grading import sandbox
 from course_utils.grading.grader import Task
 from course_utils.grading.intake import from_archive, from_folder
 from course_utils.grading.outputs import printable
@@ -94,22 +93,6 @@ def grade(order: Order, console: Console) -> None:
                 )
     console.print(f"Gradebook: {book.place}", markup=False)
     console.print(f"Logs: {order.course / 'logs' / order.name}", markup=False)
-
-
-def show_report(root: Path, name: str, course: Path, db: str, form: str, console: Console) -> None:
-    """Print the grades of an assignment: ``table`` (with what the class found hard) or ``csv``.
-
-    Raises:
-        GradebookError, ReleaseError: one line each.
-    """
-    problems = release.build(root, name).problems
-    with _book(course, db) as book:
-        scores = book.scores(name)
-    if form == "csv":
-        print(report.csv_text(scores, problems), end="")
-        return
-    console.print(report.table(scores, problems))
-    console.print(report.statistics(scores, problems))
 
 
 def give_feedback(name: str, course: Path, db: str, students: Sequence[str], console: Console) -> None:

@@ -28,6 +28,7 @@ from nbgrader.api import (
     GradeCell,
     Notebook,
     SolutionCell,
+    Student,
     SubmittedAssignment,
     SubmittedNotebook,
     TaskCell,
@@ -35,7 +36,7 @@ from nbgrader.api import (
 from nbgrader.preprocessors import ClearSolutions, ComputeChecksums, SaveCells
 from nbgrader.utils import parse_utc
 from sqlalchemy import Engine, Row, Select, select
-from sqlalchemy.orm import Session, with_polymorphic
+from sqlalchemy.orm import Session, undefer, with_polymorphic
 
 from course_utils.grading.database import COURSE, GRADINGS, GradebookError, in_one_line, open_engine, place
 from course_utils.grading.files import autograded_path, encoded, write_files
@@ -82,6 +83,7 @@ class Score:
         points, available: by grade_id: what it has, and what it could have.
         pending: whether a person has to look at it.
         record: how it was graded; None where `course grade` did not.
+        penalty: points taken off for lateness, as nbgrader keeps them.
     """
 
     student: str
@@ -92,6 +94,7 @@ class Score:
     available: Mapping[str, float] = field(default_factory=dict)
     pending: bool = False
     record: Graded | None = None
+    penalty: float = 0.0
 
     @property
     def score(self) -> float:
@@ -99,9 +102,29 @@ class Score:
         return math.fsum(self.points.values())
 
     @property
+    def total(self) -> float:
+        """What counts: the points less the penalty, never below zero, as in nbgrader's own export."""
+        return max(0.0, self.score - self.penalty)
+
+    @property
     def max_score(self) -> float:
         """All points that there are."""
         return math.fsum(self.available.values())
+
+
+@dataclass(frozen=True)
+class Person:
+    """What nbgrader keeps of a student beside the id; empty where it was never given.
+
+    Attributes:
+        first_name, last_name, email: as anywhere.
+        lms_user_id: what a learning platform knows the student by.
+    """
+
+    first_name: str = ""
+    last_name: str = ""
+    email: str = ""
+    lms_user_id: str = ""
 
 
 class _Within(Gradebook):
@@ -265,12 +288,20 @@ class Book:
             grades: dict[str, list[Row]] = {}
             for row in sorted(db.execute(_grades(name)), key=lambda row: row.name):  # databases sort in many ways
                 grades.setdefault(row.student_id, []).append(row)
-            submissions = db.scalars(_submissions(name, SubmittedAssignment)).all()
+            late = undefer(SubmittedAssignment.late_submission_penalty)  # else a query for each
+            submissions = db.scalars(_submissions(name, SubmittedAssignment).options(late)).all()
             found = [
                 _score(name, submission, grades.get(submission.student_id, []), records.get(submission.student_id))
                 for submission in submissions
             ]
         return sorted(found, key=lambda score: score.student)
+
+    def people(self) -> dict[str, Person]:
+        """Every student that the gradebook knows, by id."""
+        fields = Person.__dataclass_fields__
+        with self._transaction() as gradebook:
+            rows = gradebook.db.execute(select(Student.id, *(getattr(Student, name) for name in fields))).all()
+        return {row.id: Person(*(value or "" for value in row[1:])) for row in rows}
 
 
 # --- what is asked of the database --------------------------------------------------------------------------------
@@ -304,6 +335,7 @@ def _score(name: str, submission: SubmittedAssignment, grades: list[Row], record
         available={row.name: row.max_score for row in grades},
         pending=any(row.needs_manual_grade for row in grades),
         record=Graded.from_json(record) if record else None,
+        penalty=float(submission.late_submission_penalty),
     )
 
 
