@@ -18,7 +18,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -87,7 +87,7 @@ def build(root: Path, name: str) -> Released:
     for fault in form.faults(nb):
         raise ReleaseError(f"{name}: {fault}")
     problems = notebooks.problems(nb)
-    nb.metadata["course"]["problems"] = [asdict(problem) for problem in problems]
+    nb.metadata["course"]["problems"] = [problem.released() for problem in problems]
     beside = _beside(root / "solutions" / name, name)
     declared = nb.metadata["course"].get("files", [])
     for missing in sorted(set(declared) - set(beside)):
