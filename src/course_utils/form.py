@@ -37,7 +37,7 @@ SEED_LINE = re.compile(r"^SEED = \d[\d_]*\b", re.MULTILINE)
 
 
 def faults(nb: NotebookNode) -> Iterator[str]:
-    """What breaks the contract, the gravest first: header, ids, regions, solution cells, test cells, answers in words, problems."""
+    """What breaks the contract, the gravest first: header, ids, regions, cells by their kind, problems."""
     cells = (_solution_faults, _test_faults, _written_faults)
     for found in (_header_faults, _id_faults, _region_faults, *cells, _problem_faults):
         yield from found(nb)
@@ -199,7 +199,8 @@ def _problem_faults(nb: NotebookNode) -> Iterator[str]:
         first, *others = [*problem.solutions, *problem.visible, *problem.hidden]
         if problem.written:
             if others:
-                yield f"cell '{first}': its problem '{problem.name}' is written, and one cell only: '{others[0]}' is more"
+                what = f"its problem '{problem.name}' is written"
+                yield f"cell '{first}': {what}, and one cell only: '{others[0]}' is more"
             continue
         for kind in ("solutions", "visible", "hidden"):
             if not getattr(problem, kind):
