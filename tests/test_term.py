@@ -216,7 +216,7 @@ def grade_anew(book: Book, made: release.Released, *arrivals: tuple[str, str]) -
 def penalties(course: Path) -> dict[str, tuple[float, float]]:
     """What is read after course.toml may have changed: nothing is graded."""
     with Book(course) as book:
-        return {score.student: (score.penalty, score.score) for score in book.scores(NAME)}
+        return {score.student: (score.penalty, score.total) for score in book.scores(NAME)}
 
 
 def stock(book: Book) -> dict[str, tuple[object, ...]]:
@@ -239,7 +239,7 @@ def test_due_date_extension_and_penalty_are_in_nbgraders_tables(tmp_path: Path, 
             "tim": (due, None, 0),
         }
         (kim,) = (score for score in book.scores(NAME) if score.student == "kim")
-        assert (kim.raw_score, kim.penalty, kim.score, kim.late_seconds) == (100, 20, 80, 30 * HOUR)
+        assert (kim.score, kim.penalty, kim.total, kim.late_seconds) == (100, 20, 80, 30 * HOUR)
 
 
 def test_a_changed_file_changes_penalties_and_nothing_is_graded(tmp_path: Path, made: release.Released) -> None:

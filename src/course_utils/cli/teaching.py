@@ -93,7 +93,8 @@ def report(
     if form not in ("table", "csv"):
         raise MisuseError(f"no format {form!r}: there are table and csv")
     with grade_extra():
-        from course_utils.grading.commands import show_report, show_term
+        from course_utils.grading.commands import show_report
+        from course_utils.grading.totals import show_term
     if name is None:
         show_term(repository_of()[1], course, db, form, new_console())
         return

@@ -7,7 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from course_utils import release
-from course_utils.grading import report, sandbox, totals
+from course_utils.grading import report, sandbox
 from course_utils.grading.grader import Task
 from course_utils.grading.handed import nfc
 from course_utils.grading.intake import from_archive, from_folder
@@ -84,9 +84,8 @@ def grade(order: Order, console: Console) -> None:
     submissions = _taken_in(order, task)
     count = min(order.workers or os.cpu_count() or 1, len(submissions))
     # Their warm parents take seconds to start: meanwhile the gradebook is opened.
-    with workers(count, order.scheduler, unsafe=order.unsafe) as client, _target(order) as book:
-        _require_ours(book, known)
-        before = book.scores(order.name) if order.preview else []
+    with workers(count, order.scheduler, unsafe=order.unsafe) as client, _target(order) as (book, before):
+        book.check_course(known)
         _grade_into(book, client, order, task, submissions, console)
         _tell_lateness(book, order, console)
         if order.preview:
@@ -119,24 +118,16 @@ def _grade_into(
 
 
 @contextmanager
-def _target(order: Order) -> Iterator[Book]:
-    """The gradebook to write to: the course's, or for a preview a copy of it."""
+def _target(order: Order) -> Iterator[tuple[Book, list[Score]]]:
+    """The gradebook to write to: the course's, or for a preview a copy of it, with the scores that are recorded."""
+    if not order.preview:
+        with _book(order.course, order.db) as book:
+            yield book, []
+        return
     from course_utils.grading.preview import copied
 
-    with ExitStack() as stack:
-        course = stack.enter_context(copied(order.course, order.db, order.name)) if order.preview else order.course
-        yield stack.enter_context(_book(course, "" if order.preview else order.db))
-
-
-def _require_ours(book: Book, known: Sequence[str]) -> None:
-    from course_utils.grading.database import GradebookError
-
-    theirs = book.assignments()
-    if theirs and not set(theirs) & set(known):
-        raise GradebookError(
-            f"this gradebook is another course's: it has {', '.join(theirs[:3])}, and none of {', '.join(known[:3])}: "
-            "give another with --course or --db"
-        )
+    with copied(order.course, order.db, order.name) as (course, before), _book(course, "") as book:
+        yield book, before
 
 
 def _tell_lateness(book: Book, order: Order, console: Console) -> None:
@@ -188,25 +179,6 @@ def show_report(root: Path, name: str, course: Path, db: str, form: str, console
         return
     console.print(report.table(scores, problems))
     console.print(report.statistics(scores, problems))
-
-
-def show_term(known: Sequence[str], course: Path, db: str, form: str, console: Console) -> None:
-    """Print everybody's total of the term: ``table`` or ``csv``.
-
-    Raises:
-        GradebookError, TermError: one line each.
-    """
-    with _book(course, db) as book:
-        book.term.require(known)
-        scores = {name: book.scores(name) for name in book.assignments()}
-        students, term = book.students(), book.term
-    handed_in = {(nfc(path.parts[-2]), path.name) for path in (course / "submitted").glob("*/*")}
-    rows = totals.standings(scores, students, handed_in, term)
-    if form == "csv":
-        print(totals.csv_text(rows), end="")
-        return
-    waiting = [name for name in sorted({*scores, *term.assignments}) if not scores.get(name)]
-    console.print(totals.table(rows, waiting, term))
 
 
 def give_feedback(name: str, course: Path, db: str, students: Sequence[str], console: Console) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,9 +37,9 @@ from nbgrader.api import (
 from nbgrader.preprocessors import ClearSolutions, ComputeChecksums, SaveCells
 from nbgrader.utils import parse_utc
 from sqlalchemy import Engine, Row, select
-from sqlalchemy.orm import Session, with_polymorphic
+from sqlalchemy.orm import Session, undefer, with_polymorphic
 
-from course_utils.grading.database import COURSE, GRADINGS, GradebookError, in_one_line, open_engine
+from course_utils.grading.database import COURSE, GRADINGS, GradebookError, in_one_line, open_engine, shown
 from course_utils.grading.files import autograded_path, encoded, write_files
 from course_utils.grading.lateness import Arrival, TermLateness, renew
 from course_utils.grading.queries import grades_of, submissions_of
@@ -83,31 +83,31 @@ class Score:
         student, assignment: whose, and which.
         timestamp: when it was handed in, in UTC as ``2026-03-01T12:00:00``; empty where that is not known.
         late_seconds: how long after the due date, extensions counted.
-        penalty: points that it loses for that.
         points, available: by grade_id: what it has, and what it could have.
         pending: whether a person has to look at it.
         record: how it was graded; None where `course grade` did not.
+        penalty: points taken off for lateness, as nbgrader keeps them.
     """
 
     student: str
     assignment: str
     timestamp: str = ""
     late_seconds: float = 0.0
-    penalty: float = 0.0
     points: Mapping[str, float] = field(default_factory=dict)
     available: Mapping[str, float] = field(default_factory=dict)
     pending: bool = False
     record: Graded | None = None
-
-    @property
-    def raw_score(self) -> float:
-        """All points together, as nbgrader calls it; exact, so that no order shows."""
-        return math.fsum(self.points.values())
+    penalty: float = 0.0
 
     @property
     def score(self) -> float:
-        """What counts: all points less the penalty, as nbgrader's exporters have it."""
-        return max(0.0, self.raw_score - self.penalty)
+        """All points together; exact, so that no order shows."""
+        return math.fsum(self.points.values())
+
+    @property
+    def total(self) -> float:
+        """What counts: the points less the penalty, never below zero, as in nbgrader's own export."""
+        return max(0.0, self.score - self.penalty)
 
     @property
     def max_score(self) -> float:
@@ -190,6 +190,22 @@ class Book:
                     "put them back, or grade into another one with --db"
                 ) from error
             renew(gradebook.db, self.plugin, self.term, name)
+
+    def check_course(self, known: Collection[str]) -> None:
+        """Refuse the gradebook of another course.
+
+        Args:
+            known: all assignments of this one.
+
+        Raises:
+            GradebookError: it has assignments, and none of these.
+        """
+        there = self.assignments()
+        if there and not set(there) & set(known):
+            held = ", ".join(there[:3])
+            raise GradebookError(
+                f"{shown(self.engine)}: it is of another course (it has {held}): give this course's with --db"
+            )
 
     def assignments(self) -> list[str]:
         """The assignments that it knows, sorted."""
@@ -275,9 +291,10 @@ class Book:
             renew(db, self.plugin, self.term, name)
             records = dict(db.execute(select(GRADINGS.c.student, GRADINGS.c.record).filter_by(assignment=name)).all())
             grades: dict[str, list[Row]] = {}
-            for row in db.execute(grades_of(name)):
+            for row in sorted(db.execute(grades_of(name)), key=lambda row: row.name):  # databases sort in many ways
                 grades.setdefault(row.student_id, []).append(row)
-            submissions = db.scalars(submissions_of(name, SubmittedAssignment)).all()
+            late = undefer(SubmittedAssignment.late_submission_penalty)  # else a query for each
+            submissions = db.scalars(submissions_of(name, SubmittedAssignment).options(late)).all()
             found = [
                 _score(name, submission, grades.get(submission.student_id, []), records.get(submission.student_id))
                 for submission in submissions
@@ -295,11 +312,11 @@ def _score(name: str, submission: SubmittedAssignment, grades: list[Row], record
         assignment=name,
         timestamp=submission.timestamp.isoformat() if submission.timestamp else "",
         late_seconds=float(submission.total_seconds_late) if due else 0.0,
-        penalty=float(submission.late_submission_penalty),
         points={row.name: row.score for row in grades},
         available={row.name: row.max_score for row in grades},
         pending=any(row.needs_manual_grade for row in grades),
         record=Graded.from_json(record) if record else None,
+        penalty=float(submission.late_submission_penalty),
     )
 
 

@@ -14,6 +14,7 @@ import nbgrader.apps  # noqa: F401 - first: nbgrader's packages import each othe
 from nbgrader.api import Base
 from rich.text import Text
 from sqlalchemy import Engine, Table, make_url, select
+from sqlalchemy.exc import ArgumentError
 
 from course_utils.grading.database import GRADINGS, in_one_line, open_engine
 from course_utils.grading.files import autograded_path
@@ -59,7 +60,7 @@ class Change:
 
 
 @contextlib.contextmanager
-def copied(course: Path, url: str, name: str) -> Iterator[Path]:
+def copied(course: Path, url: str, name: str) -> Iterator[tuple[Path, list[Score]]]:
     """A copy of a course folder, as far as grading an assignment looks at it; it is there for this call.
 
     Args:
@@ -67,13 +68,14 @@ def copied(course: Path, url: str, name: str) -> Iterator[Path]:
         url: the gradebook's; ``gradebook.db`` in the course folder if empty.
         name: the assignment.
 
+    Returns:
+        The copy, and the assignment's scores as they are recorded.
+
     Raises:
         GradebookError: the gradebook cannot be read.
     """
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        if (course / FILE).exists():
-            shutil.copy(course / FILE, copy)
         for student in (course / "autograded").glob("*"):
             if autograded_path(course, student.name, name).is_file():  # a stand-in will do: nobody reads it
                 stand_in = autograded_path(copy, student.name, name)
@@ -81,11 +83,14 @@ def copied(course: Path, url: str, name: str) -> Iterator[Path]:
                 stand_in.touch()
         with Book(copy) as book:
             _copy_rows(url or f"sqlite:///{course.absolute() / 'gradebook.db'}", book.engine)
-        yield copy
+            recorded = book.scores(name)
+        if (course / FILE).exists():  # only now: penalties by what it says today are no record
+            shutil.copy(course / FILE, copy)
+        yield copy, recorded
 
 
 def _copy_rows(url: str, target: Engine) -> None:
-    if url.startswith("sqlite") and not Path(make_url(url).database or "").exists():
+    if _is_absent(url):
         return
     source = open_engine(url)
     tables: list[Table] = [*Base.metadata.sorted_tables, GRADINGS]
@@ -101,6 +106,14 @@ def _copy_rows(url: str, target: Engine) -> None:
         source.dispose()
 
 
+def _is_absent(url: str) -> bool:
+    """Whether opening the database would make a file."""
+    with contextlib.suppress(ArgumentError):  # open_engine says it
+        parsed = make_url(url)
+        return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists()
+    return False
+
+
 def changes(before: Iterable[Score], after: Iterable[Score]) -> list[Change]:
     """Compare an assignment's scores: one change for each student, in the order of their ids."""
     known = {score.student: score for score in before}
@@ -109,12 +122,12 @@ def changes(before: Iterable[Score], after: Iterable[Score]) -> list[Change]:
 
 def _change(before: Score | None, after: Score) -> Change:
     if before is None:
-        return Change(after.student, None, after.score, pending=after.pending)
+        return Change(after.student, None, after.total, pending=after.pending)
     old, new = ({**score.points, PENALTY: 0.0 - score.penalty} for score in (before, after))
     names = sorted(old.keys() | new.keys(), key=lambda name: (name == PENALTY, name))
     cells = [(name, old.get(name, 0.0), new.get(name, 0.0)) for name in names]
     differing = tuple(cell for cell in cells if cell[1] != cell[2])
-    return Change(after.student, before.score, after.score, differing, after.pending and not before.pending)
+    return Change(after.student, before.total, after.total, differing, after.pending and not before.pending)
 
 
 def summary(found: Iterable[Change]) -> str:

@@ -24,10 +24,8 @@ def arrivals_of(name: str) -> Select:
     columns = (SubmittedAssignment.student_id, SubmittedAssignment.timestamp, SubmittedAssignment.extension)
     penalty = SubmittedNotebook.late_submission_penalty.label("penalty")
     ids = (SubmittedAssignment.id.label("submission"), SubmittedNotebook.id.label("notebook"))
-    return (
-        submissions_of(name, *columns, Assignment.duedate, penalty, *ids)
-        .join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
-        .order_by(SubmittedAssignment.student_id)
+    return submissions_of(name, *columns, Assignment.duedate, penalty, *ids).join(
+        SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id
     )
 
 
@@ -42,5 +40,4 @@ def grades_of(name: str) -> Select:
         .join(SubmittedAssignment, SubmittedAssignment.id == SubmittedNotebook.assignment_id)
         .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
         .where(Assignment.name == name)
-        .order_by(BaseCell.name)
     )

@@ -3,7 +3,7 @@
 The rule, which stands below the table: an assignment counts with what it has in per cent of all its points, penalties
 taken off; one that was not handed in counts 0; of those that have a weight, the lowest percentages are dropped, as many
 as ``course.toml`` says, but never the last; the total is the weighted mean of the others. An assignment of which
-nothing is graded yet does not count for anybody. Pure functions of the gradebook's rows.
+nothing is graded yet does not count for anybody.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import io
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from course_utils.grading.handed import nfc
 from course_utils.grading.outputs import printable
 from course_utils.grading.report import _harmless as harmless
 from course_utils.grading.report import _number as number
@@ -82,7 +85,7 @@ def standings(
 def _entry(score: Score | None, handed_in: bool) -> Entry:
     if score is None:
         return Entry(remark=UNGRADED if handed_in else ABSENT)
-    return Entry(100 * score.score / score.max_score if score.max_score else 0.0, PENDING if score.pending else "")
+    return Entry(100 * score.total / score.max_score if score.max_score else 0.0, PENDING if score.pending else "")
 
 
 def _standing(student: str, entries: Mapping[str, Entry], term: Term) -> Standing:
@@ -95,6 +98,35 @@ def _standing(student: str, entries: Mapping[str, Entry], term: Term) -> Standin
     total = math.fsum(weights[name] * entries[name].percent for name in kept) / whole if whole else 0.0
     marked = {name: Entry(each.percent, each.remark, name in dropped) for name, each in entries.items()}
     return Standing(student, marked, total)
+
+
+def show_term(known: Sequence[str], course: Path, db: str, form: str, console: Console) -> None:
+    """Print everybody's total of the term: ``table`` or ``csv``.
+
+    Args:
+        known: all assignments of the course.
+        course: nbgrader's course folder.
+        db: the gradebook's URL; ``gradebook.db`` in the course folder where empty.
+        form: which of both.
+        console: where the table is printed.
+
+    Raises:
+        GradebookError, TermError: one line each.
+    """
+    from course_utils.grading.gradebook import Book  # nbgrader takes a second to import
+
+    with Book(course, db) as book:
+        term = book.term
+        term.require(known)
+        book.check_course(known)
+        scores, students = {name: book.scores(name) for name in book.assignments()}, book.students()
+    handed_in = {(nfc(path.parts[-2]), path.name) for path in (course / "submitted").glob("*/*")}
+    rows = standings(scores, students, handed_in, term)
+    if form == "csv":
+        print(csv_text(rows), end="")
+        return
+    waiting = [name for name in sorted({*scores, *term.assignments}) if not scores.get(name)]
+    console.print(table(rows, waiting, term))
 
 
 # --- as a table and as CSV ----------------------------------------------------------------------------------------
