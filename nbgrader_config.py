@@ -17,6 +17,7 @@ import nbgrader.apps  # noqa: F401 - first: nbgrader's packages import each othe
 from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, SaveAutoGrades
 
 from course_utils.grading.adapter import TrustedExecute
+from course_utils.grading.lateness import TermLateness
 
 repository = Path(__file__).resolve().parent
 c = get_config()  # noqa: F821 - nbgrader gives it to this file
@@ -34,6 +35,9 @@ c.GenerateAssignment.force = True
 # In place of nbgrader's own executor, which would run what students wrote with your rights.
 c.Autograde.autograde_preprocessors = [TrustedExecute, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
 c.TrustedExecute.repository = str(repository)
+
+# Late submissions lose what course.toml says, if the course folder has one.
+c.AssignLatePenalties.plugin_class = TermLateness
 
 # What students wrote is shown in your browser, by feedback and the formgrader: nothing in it is run there.
 c.HTMLExporter.sanitize_html = True

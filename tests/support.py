@@ -301,6 +301,29 @@ SMALL = "\n\n".join(
     ]
 )
 
+WRITTEN = f"""{SMALL}
+
+## In words
+
+**Say** why the mean of nothing is not zero. (10 points, read by a person.)
+
++++ {{"nbgrader": {{"grade": true, "grade_id": "why", "locked": false, "points": 10, "schema_version": 3, \
+"solution": true, "task": false}}, "course": {{"problem": "why", "title": "In words", "written": true}}}}
+
+### BEGIN SOLUTION
+A sum of no numbers is zero, but zero divided by zero is no number.
+
+**Marking scheme**
+
+- 6 points: the sum
+- 4 points: the division
+### END SOLUTION
+
++++
+
+That is all.
+"""
+
 
 def small_repository(root: Path, text: str = SMALL, name: str = "01-sums") -> Path:
     """A repository that has one small assignment; returns its root."""

@@ -95,6 +95,12 @@ def test_a_class_is_graded_and_only_what_changed_is_graded_again(root: Path, mad
     assert f"\n{NAME},s003,,0,100,100," in exported(root, tmp_path)
     assert f"\n{NAME},broken,,0,50,100,0,50,0,50,no," in exported(root, tmp_path)
     assert "1 to grade, 0 graded before" in grade(root, tmp_path, "--regrade", "--student", KOREAN)
+    status, term, _ = course(root, "report", "--course", tmp_path, "--format", "csv")
+    assert (status, term.splitlines()[0]) == (
+        0,
+        "student,01-sums,total,dropped,not_handed_in,not_graded,pending_review",
+    )
+    assert "\ns001,50,50,,,,\n" in term
     assert course(root, "feedback", NAME, "--course", tmp_path)[0] == 0
     assert (tmp_path / "feedback" / KOREAN / NAME / f"{NAME}.html").is_file()
 
@@ -192,6 +198,17 @@ def test_without_bubblewrap_it_refuses(root: Path, made, tmp_path: Path, monkeyp
     assert ",yes," in exported(root, tmp_path)
 
 
+@pytest.mark.parametrize("words", [("grade", NAME), ("report",), ("report", NAME), ("feedback", NAME)])
+def test_a_half_written_course_toml_stops_every_command(
+    root: Path, made, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    a_class(tmp_path, made, 1)
+    (tmp_path / "course.toml").write_text("[assignments.01-sums]\ndue = 2026-10")
+    said = refused(root, *words, "--course", tmp_path)
+    assert f"{tmp_path / 'course.toml'}: is not complete TOML: " in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["course.toml", "submitted"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -202,6 +219,7 @@ def test_without_bubblewrap_it_refuses(root: Path, made, tmp_path: Path, monkeyp
         (("grade", NAME, "--db", "sqlite:////proc/none.db"), "none.db"),
         (("grade", NAME, "--student", "nobody"), "nobody"),
         (("grade", NAME, "--workers", "-1"), "workers"),
+        (("grade", NAME, "--overlay", "nowhere"), "nowhere: there is no such folder"),
         (("report", NAME, "--format", "xls"), "no format 'xls'"),
         (("feedback", NAME), NAME),
     ],

@@ -2,6 +2,11 @@
 
 `faults` says in one line each, naming the cell, what breaks it. nbgrader would refuse some of these too, but without
 a word on which cell it means.
+
+A **written problem** is one Markdown cell, graded by a person: nbgrader's ``grade`` and ``solution`` are true, its
+``points`` come on top of the 100, and its course metadata is ``{problem, title, written: true}``. Its solution region,
+which no student gets, holds a model answer and the marking scheme, a list item ``- N points: for what`` for each part;
+their points add up to the cell's.
 """
 
 from __future__ import annotations
@@ -16,14 +21,25 @@ from nbformat import NotebookNode
 
 from course_utils import notebooks
 from course_utils.grading.isolate import Limits
-from course_utils.notebooks import course_of, grade_id, is_solution, is_test, labelled, nbgrader_of, points_of
+from course_utils.notebooks import (
+    course_of,
+    grade_id,
+    is_solution,
+    is_test,
+    is_written,
+    labelled,
+    nbgrader_of,
+    points_of,
+)
 
+MARK = re.compile(r"^[-*] (\d+(?:\.\d+)?) points?: \S", re.MULTILINE)  # an item of a marking scheme
 SEED_LINE = re.compile(r"^SEED = \d[\d_]*\b", re.MULTILINE)
 
 
 def faults(nb: NotebookNode) -> Iterator[str]:
-    """What breaks the contract, the gravest first: header, ids, regions, solution cells, test cells, problems."""
-    for found in (_header_faults, _id_faults, _region_faults, _solution_faults, _test_faults, _problem_faults):
+    """What breaks the contract, the gravest first: header, ids, regions, cells by their kind, problems."""
+    cells = (_solution_faults, _test_faults, _written_faults)
+    for found in (_header_faults, _id_faults, _region_faults, *cells, _problem_faults):
         yield from found(nb)
 
 
@@ -83,7 +99,7 @@ def _marker_fault(source: str, region: str) -> str | None:
 
 def _solution_faults(nb: NotebookNode) -> Iterator[str]:
     for where, cell in labelled(nb):
-        if not is_solution(cell) or cell.cell_type != "code":
+        if not is_solution(cell) or is_written(cell) or cell.cell_type != "code":
             continue
         defines = course_of(cell).get("defines")
         if not course_of(cell).get("problem"):
@@ -120,6 +136,30 @@ def _stores(node: ast.Name) -> bool:
     return isinstance(node.ctx, ast.Store)
 
 
+def _written_faults(nb: NotebookNode) -> Iterator[str]:
+    for where, cell in labelled(nb):
+        if is_solution(cell) and (cell.cell_type != "code" or is_written(cell)):
+            fault = _written_fault(cell)
+            if fault:
+                yield f"{where}: {fault}"
+
+
+def _written_fault(cell: NotebookNode) -> str | None:
+    """What is wrong with a cell for an answer in words, the first of it."""
+    if cell.cell_type != "markdown" or not is_written(cell):
+        return "an answer in words is a Markdown cell with course metadata `written: true`, and no other cell is"
+    if not course_of(cell).get("problem"):
+        return "a solution cell needs course metadata `problem`"
+    if not nbgrader_of(cell).get("grade"):
+        return "a written problem is graded by a person: set nbgrader's `grade` to true, and `points`"
+    marks = [float(points) for points in MARK.findall("\n".join(_lines_of("SOLUTION", cell.source)))]
+    if not marks:
+        return "its solution region has no marking scheme, a list item `- N points: for what` for each part"
+    if sum(marks) != points_of(cell):
+        return f"its marking scheme adds up to {sum(marks):g} points, the cell has {points_of(cell):g}"
+    return None
+
+
 def _test_faults(nb: NotebookNode) -> Iterator[str]:
     for where, cell in labelled(nb):
         if not nbgrader_of(cell).get("grade"):
@@ -129,7 +169,7 @@ def _test_faults(nb: NotebookNode) -> Iterator[str]:
         if not is_test(cell):
             continue
         tests = course_of(cell).get("tests")
-        hidden_code = "\n".join(_hidden_lines(cell.source))
+        hidden_code = "\n".join(_lines_of("HIDDEN TESTS", cell.source))
         if not course_of(cell).get("problem"):
             yield f"{where}: a test cell needs course metadata `problem`"
         elif tests not in ("visible", "hidden"):
@@ -141,10 +181,11 @@ def _test_faults(nb: NotebookNode) -> Iterator[str]:
         yield f"the automatic points add up to {total:g}, not to 100 ({_points_listed(nb)})"
 
 
-def _hidden_lines(source: str) -> Iterator[str]:
+def _lines_of(region: str, source: str) -> Iterator[str]:
+    """The lines in the regions of one kind, with the lines that begin them."""
     inside = False
     for line in source.split("\n"):
-        inside = ("BEGIN HIDDEN TESTS" in line or inside) and "END HIDDEN TESTS" not in line
+        inside = (f"BEGIN {region}" in line or inside) and f"END {region}" not in line
         if inside:
             yield line
 
@@ -155,7 +196,12 @@ def _points_listed(nb: NotebookNode) -> str:
 
 def _problem_faults(nb: NotebookNode) -> Iterator[str]:
     for problem in notebooks.problems(nb):
-        first = next(iter([*problem.solutions, *problem.visible, *problem.hidden]))
+        first, *others = [*problem.solutions, *problem.visible, *problem.hidden]
+        if problem.written:
+            if others:
+                what = f"its problem '{problem.name}' is written"
+                yield f"cell '{first}': {what}, and one cell only: '{others[0]}' is more"
+            continue
         for kind in ("solutions", "visible", "hidden"):
             if not getattr(problem, kind):
                 what = "solution cell" if kind == "solutions" else f"{kind} test cell"

@@ -1,7 +1,7 @@
 """What release, self-check and grading all need of a notebook: its cells' roles, its problems, a clean kernel.
 
 A cell's role is read from nbgrader's metadata (``grade``, ``solution``, ``locked``, ``points``) and from ours
-(``course: {problem, title, defines, tests}``). Only the packages of a student's install are used here.
+(``course: {problem, title, defines, tests, written}``). Only the packages of a student's install are used here.
 """
 
 from __future__ import annotations
@@ -29,13 +29,25 @@ class KernelError(Exception):
 
 @dataclass
 class Problem:
-    """One problem of an assignment: its cells' ids, and the points of its automatic tests by grade_id."""
+    """One problem of an assignment: its cells' ids, and their points by grade_id.
+
+    Attributes:
+        name, title: its name in the cells' metadata, and what people read.
+        solutions: the cells that the student fills in.
+        visible, hidden: the automatic tests.
+        written: the solution cells that a person grades; a problem that has one has no tests.
+    """
 
     name: str
     title: str = ""
     solutions: list[str] = field(default_factory=list)
     visible: dict[str, float] = field(default_factory=dict)
     hidden: dict[str, float] = field(default_factory=dict)
+    written: dict[str, float] = field(default_factory=dict)
+
+    def released(self) -> dict[str, Any]:
+        """The problem as a released notebook carries it; ``written`` only where there is something."""
+        return {key: value for key, value in vars(self).items() if value or key != "written"}
 
 
 def package_version() -> str:
@@ -68,6 +80,11 @@ def is_solution(cell: NotebookNode) -> bool:
 def is_test(cell: NotebookNode) -> bool:
     """Whether this cell is graded by running it (a written answer is graded too, but by hand)."""
     return bool(nbgrader_of(cell).get("grade")) and not is_solution(cell)
+
+
+def is_written(cell: NotebookNode) -> bool:
+    """Whether this cell is an answer in words, which a person grades."""
+    return is_solution(cell) and bool(course_of(cell).get("written"))
 
 
 def is_locked(cell: NotebookNode) -> bool:
@@ -107,6 +124,8 @@ def problems(nb: NotebookNode) -> list[Problem]:
         if is_solution(cell):
             problem.title = course.get("title", problem.name)
             problem.solutions.append(grade_id(cell))
+            if is_written(cell):
+                problem.written[grade_id(cell)] = points_of(cell)
         elif is_test(cell):
             side = problem.hidden if course.get("tests") == "hidden" else problem.visible
             side[grade_id(cell)] = points_of(cell)

@@ -18,14 +18,14 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils import form, notebooks
+from course_utils import form, notebooks, overlay
 from course_utils._errors import CourseError
 from course_utils.notebooks import grade_id, is_solution, is_test, labelled, points_of
 
@@ -61,15 +61,21 @@ def assignments(root: Path) -> list[str]:
     return sorted(path.stem for path in (root / "solutions").glob("*/*.md") if path.stem == path.parent.name)
 
 
-def release(root: Path, name: str) -> Released:
+def release(root: Path, name: str, private: Path | None = None) -> Released:
     """Check an assignment by running it, then write both its versions.
 
     Nothing is written before everything has been checked, and each file appears whole or not at all.
 
+    Args:
+        root: the repository.
+        name: the assignment.
+        private: the folder of a private overlay.
+
     Raises:
         ReleaseError: the source has a fault, the reference loses a point, or the stub earns one.
+        OverlayError: the overlay cannot be used.
     """
-    made = build(root, name)
+    made = build(root, name, private)
     check_answers(made)
     for folder, notebook in ((root / "exercises", made.student), (root / "_build" / "source", made.instructor)):
         for relative, content in _files(made, notebook).items():
@@ -77,25 +83,44 @@ def release(root: Path, name: str) -> Released:
     return made
 
 
-def build(root: Path, name: str) -> Released:
+def build(root: Path, name: str, private: Path | None = None) -> Released:
     """Both versions of an assignment in memory, its form checked, nothing executed.
 
+    Args:
+        root: the repository.
+        name: the assignment.
+        private: the folder of a private overlay, whose seed and tests are put into the instructor's version.
+
     Raises:
-        ReleaseError: there is no such source, it cannot be read, or a cell breaks the contract of an assignment.
+        ReleaseError: there is no such source, it cannot be read, a cell breaks the contract of an assignment, or the
+            overlay would show in the student's version.
+        OverlayError: the overlay cannot be used.
     """
     nb = read_source(root, name)
     for fault in form.faults(nb):
         raise ReleaseError(f"{name}: {fault}")
     problems = notebooks.problems(nb)
-    nb.metadata["course"]["problems"] = [asdict(problem) for problem in problems]
+    nb.metadata["course"]["problems"] = [problem.released() for problem in problems]
     beside = _beside(root / "solutions" / name, name)
     declared = nb.metadata["course"].get("files", [])
     for missing in sorted(set(declared) - set(beside)):
         raise ReleaseError(f"{name}: solutions/{name}/{missing} is missing: the source declares it under `files`")
     extras = {path: content for path, content in beside.items() if path not in declared}
-    instructor = (nbformat.writes(nb) + "\n").encode()
+    instructor = _written(nb)
     student = _generate(name, instructor, extras)
+    if private is not None:
+        overlay.require(private, assignments(root))
+        overlay.apply(nb, private, name)
+        instructor = _written(nb)
+        if _generate(name, instructor, extras) != student:
+            raise ReleaseError(
+                f"{name}: the overlay {private} would show in the students' notebook: release without it"
+            )
     return Released(name, problems, student, instructor, extras, {path: beside[path] for path in declared})
+
+
+def _written(nb: NotebookNode) -> bytes:
+    return (nbformat.writes(nb) + "\n").encode()
 
 
 def up_to_date(root: Path) -> list[str]:

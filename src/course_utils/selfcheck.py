@@ -22,6 +22,8 @@ from course_utils.grading.forbidden import Finding, forbidden_by_problem
 from course_utils.notebooks import Problem, grade_id, is_locked, is_solution, is_test, labelled, nbgrader_of
 
 NOT_WRITTEN = "not written yet"
+BY_HAND = "graded by a person"
+STUB = "YOUR ANSWER HERE"  # nbgrader's, in place of an answer in words
 TOO_LONG = "took longer than the time limit and was stopped: is there a loop that never ends?"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r"Cell In\[(\d+)\], line (\d+)")
@@ -43,8 +45,9 @@ class Result:
     Attributes:
         earned, available: points of the visible tests; nothing is earned with a forbidden name.
         hidden: points that only the grader can give.
+        written: points that only a person can give.
         hidden_words: what the hidden tests look at, as the notebook says it.
-        status: "passes", "fails", "not written yet", "missing" or "forbidden call".
+        status: "passes", "fails", "not written yet", "missing", "forbidden call" or "graded by a person".
         message: what is wrong, in the student's terms; empty when nothing is.
         forbidden: forbidden names in the cells that this problem's answer uses.
     """
@@ -58,6 +61,7 @@ class Result:
     status: str
     message: str
     forbidden: list[Finding] = field(default_factory=list)
+    written: float = 0
 
 
 @dataclass
@@ -71,8 +75,8 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether every visible test passes and no answer uses a forbidden name."""
-        return all(result.status == "passes" for result in self.results)
+        """Whether every visible test passes, no answer in words is missing, and none uses a forbidden name."""
+        return all(result.status in ("passes", BY_HAND) for result in self.results)
 
 
 def check(path: Path, timeout: int = notebooks.CELL_TIMEOUT) -> Report:
@@ -151,6 +155,7 @@ def _result(problem: Problem, nb: NotebookNode, forbidden: list[Finding]) -> Res
         status=status,
         message=message,
         forbidden=forbidden,
+        written=sum(problem.written.values()),
     )
 
 
@@ -162,6 +167,9 @@ def _verdict(
     if missing:
         listed = ", ".join(f"'{name}'" for name in missing)
         return "missing", f"the notebook has no cell {listed}: take it from the released notebook again"
+    if problem.written:
+        unwritten = any(cells[name].source.strip() in ("", STUB) for name in problem.written)
+        return (NOT_WRITTEN if unwritten else BY_HAND), ""
     failing = [name for name in problem.visible if name not in passing]
     if not failing:
         return "passes", ""
@@ -241,7 +249,7 @@ def _duplicates(nb: NotebookNode) -> list[str]:
 
 def _stopped(nb: NotebookNode, results: Sequence[Result]) -> list[str]:
     """Cells other than tests that stopped with an error, unless their problem's message says so already."""
-    told = {result.name for result in results if result.status != "passes"}
+    told = {result.name for result in results if result.status not in ("passes", BY_HAND)}
     warnings = []
     for where, cell in labelled(nb):
         error = _error(cell)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from course_utils.selfcheck import Report, Result
 
-STYLES = {"passes": "green", "not written yet": "yellow"}
+STYLES = {"passes": "green", "not written yet": "yellow", "graded by a person": "cyan"}
 
 
 @app.command()
@@ -48,10 +48,13 @@ def _show(console: Console, report: Report) -> None:
     earned = sum(result.earned for result in report.results)
     available = sum(result.available for result in report.results)
     hidden = sum(result.hidden for result in report.results)
-    right = sum(result.status == "passes" for result in report.results)
+    tested = [result for result in report.results if not result.written]
+    right = sum(result.status == "passes" for result in tested)
+    written = sum(result.written for result in report.results)
     console.print(
-        f"{right} of {len(report.results)} problems pass their visible tests: {earned:g} of {available:g} points so "
-        f"far. {hidden:g} more are decided by the grader's hidden tests.",
+        f"{right} of {len(tested)} problems pass their visible tests: {earned:g} of {available:g} points so "
+        f"far. {hidden:g} more are decided by the grader's hidden tests."
+        + (f" {written:g} are given by a person for what you wrote." if written else ""),
         style="bold",
     )
 
@@ -74,8 +77,10 @@ def _table(report: Report) -> Table:
     table.add_column("Hidden\npoints", justify="right", no_wrap=True)
     table.add_column("What was found", ratio=6)
     for number, result in enumerate(report.results, start=1):
-        points = f"{result.earned:g} of {result.available:g}"
-        table.add_row(Text(f"{number}. {result.title}"), points, f"{result.hidden:g}", _found(result))
+        points = "" if result.written else f"{result.earned:g} of {result.available:g}"
+        table.add_row(
+            Text(f"{number}. {result.title}"), points, "" if result.written else f"{result.hidden:g}", _found(result)
+        )
     return table
 
 
@@ -85,6 +90,8 @@ def _found(result: Result) -> Text:
 
     text = Text(result.status.capitalize(), style="")
     text.stylize(STYLES.get(result.status, "red"))
+    if result.written:
+        text.append(f": {result.written:g} points", style="default")
     for finding in result.forbidden:
         text.append(f"\n{finding.name} is forbidden here (line {finding.line} of your {finding.cell})")
     if result.message:

@@ -11,15 +11,20 @@ import typer
 from course_utils.cli.app import FailureError, MisuseError, app, grade_extra, new_console, repository_of
 
 FORMS = ("table", "csv", "html", "canvas", "moodle")
+Overlay = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="The class's own seeds and hidden tests, outside the repository.")
+]
 
 
 @app.command()
 def release(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Assignments; all if none.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only compare exercises/ with the sources.")] = False,
+    overlay: Overlay = None,
 ) -> int:
     """Make the student notebooks in exercises/ from their text sources in solutions/."""
     from course_utils import release as releasing
+    from course_utils.overlay import OverlayError
 
     root, known = repository_of(*(names or []))
     if check:
@@ -27,8 +32,8 @@ def release(
     failed = 0
     for name in names or known:
         try:
-            made = releasing.release(root, name)
-        except releasing.ReleaseError as error:
+            made = releasing.release(root, name, overlay)
+        except (releasing.ReleaseError, OverlayError) as error:
             print(f"course: {error}", file=sys.stderr)
             failed = 1
         else:
@@ -64,6 +69,8 @@ def grade(
     db: Db = "",
     regrade: Annotated[bool, typer.Option("--regrade", help="Also what has not changed.")] = False,
     unsafe: Annotated[bool, typer.Option("--unsafe", help="Without a sandbox: only for code that you trust.")] = False,
+    overlay: Overlay = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Only say whose points would change.")] = False,
 ) -> None:
     """Grade DIR/submitted/<student>/NAME/NAME.ipynb into nbgrader's gradebook and DIR/autograded/."""
     if sys.platform != "linux":
@@ -71,7 +78,8 @@ def grade(
     with grade_extra():
         from course_utils.grading.commands import Order, grade
     root, _ = repository_of(name)
-    order = Order(root, name, course, archive, tuple(student or ()), workers, scheduler, db, regrade, unsafe)
+    students = tuple(student or ())
+    order = Order(root, name, course, archive, students, workers, scheduler, db, regrade, unsafe, overlay, preview)
     grade(order, new_console())
 
 
@@ -80,17 +88,26 @@ Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="W
 
 @app.command()
 def report(
-    name: Name,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The assignment; the term if none.")] = None,
     course: Course = Path(),
     form: Annotated[str, typer.Option("--format", metavar="|".join(FORMS), help="How.")] = "table",
     output: Output = None,
     db: Db = "",
 ) -> None:
-    """Print the grades of an assignment and what the class found hard, or write them for a platform to import."""
+    """Print the grades of an assignment and what the class found hard, or write them for a platform to import.
+
+    Without a NAME: the grades of the term, as a table or CSV.
+    """
     if form not in FORMS:
         raise MisuseError(f"no format {form!r}: there are {', '.join(FORMS)}")
     with grade_extra():
         from course_utils.grading.results import show_report
+        from course_utils.grading.totals import show_term
+    if name is None:
+        if form not in ("table", "csv") or output is not None:
+            raise MisuseError("the term is printed as table or csv: name an assignment for another format, or a file")
+        show_term(repository_of()[1], course, db, form, new_console())
+        return
     root, _ = repository_of(name)
     show_report(root, name, course, db, form, output, new_console())
 

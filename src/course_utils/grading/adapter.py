@@ -2,7 +2,8 @@
 
 nbgrader's executor runs a submission, the tests in it, with the rights of whoever grades. This one grades the file as
 it was handed in, as `course grade` does, and gives nbgrader the autograded notebook to save: a graded cell that failed
-holds an error, one that passed holds nothing, which is what nbgrader's scores are computed from.
+holds an error, one that passed holds nothing, which is what nbgrader's scores are computed from. The due dates and
+extensions of ``course.toml`` are in nbgrader's tables by then.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Unicode
 
+from course_utils.grading.gradebook import Book
 from course_utils.grading.grader import Grader, Task
 from course_utils.grading.intake import IntakeError, from_folder
 
@@ -34,10 +36,13 @@ class TrustedExecute(NbGraderPreprocessor):
             IntakeError: there are links in what was handed in, or it is not where nbgrader says.
             ReleaseError: the assignment is not in the repository.
             SandboxError: there is no sandbox to be had.
+            TermError, OverlayError: ``course.toml`` or the private overlay cannot be used.
         """
         name, student = resources["nbgrader"]["assignment"], resources["nbgrader"]["student"]
-        task = _task(self.repository, name)
         course = Path(CourseDirectory(parent=self).root)
+        with Book(course, resources["nbgrader"]["db_url"]) as book:
+            book.renew(name)
+        task = _task(self.repository, name, book.term.overlay)
         _require_no_links(course / "submitted" / student / name)
         (submission,) = from_folder(course, name, declared=task.declared, students=[student])
         graded = _grader().grade(task, submission)
@@ -60,5 +65,5 @@ def _grader() -> Grader:
 
 
 @cache
-def _task(repository: str, name: str) -> Task:
-    return Task.of(Path(repository), name)
+def _task(repository: str, name: str, overlay: Path | None) -> Task:
+    return Task.of(Path(repository), name, overlay)

@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
 
 from course_utils.grading.records import Verdict
-from course_utils.notebooks import grade_id, graded_cells, is_locked, is_test
+from course_utils.notebooks import grade_id, graded_cells, is_locked, is_test, is_written
 
 
 def autograded(
@@ -50,7 +50,13 @@ def refused(released: NotebookNode, reason: str) -> str:
 
 
 def _merged(cell: NotebookNode, original: NotebookNode | None, outputs: list[NotebookNode]) -> NotebookNode:
-    """A cell of the submission; what it claims to be is replaced by what the released cell is."""
+    """A cell of the submission; what it claims to be is replaced by what the released cell is.
+
+    An answer in words stays whatever kind of cell it was turned into: a person reads it.
+    """
+    if original is not None and is_written(original):
+        theirs = {key: cell[key] for key in ("source", "attachments") if key in cell}
+        return nbformat.from_dict({**original, **theirs})
     if original is not None and (is_locked(original) or original.cell_type != cell.cell_type):
         return nbformat.from_dict(dict(original))
     kept = nbformat.from_dict(dict(cell))

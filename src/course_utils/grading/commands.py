@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import Counter
@@ -16,19 +17,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from course_utils import release
 from course_utils.grading import sandbox
 from course_utils.grading.grader import Task
+from course_utils.grading.handed import nfc
 from course_utils.grading.intake import from_archive, from_folder
 from course_utils.grading.outputs import printable
 from course_utils.grading.records import Graded, Submission
 from course_utils.grading.schedule import ScheduleError, grade_all, workers
+from course_utils.grading.term import FILE, read_term
 from course_utils.notebooks import grade_id, points_of
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from course_utils.grading.gradebook import Book
+    from course_utils.grading.gradebook import Book, Score
 
+MOST_NAMED = 5
 UNSAFE = "no sandbox (--unsafe): students' code runs with your rights on this machine; the gradebook records it"
 
 
@@ -47,6 +52,8 @@ class Order:
         db: the gradebook's URL; ``gradebook.db`` in the course folder where empty.
         regrade: also what has not changed.
         unsafe: without a sandbox.
+        overlay: the folder of the private overlay, in place of the one that ``course.toml`` names.
+        preview: only say whose points would change.
     """
 
     root: Path
@@ -59,40 +66,103 @@ class Order:
     db: str = ""
     regrade: bool = False
     unsafe: bool = False
+    overlay: Path | None = None
+    preview: bool = False
 
 
 def grade(order: Order, console: Console) -> None:
     """Grade what was handed in for an assignment and is not in the gradebook yet, or has changed since.
 
     Raises:
-        SandboxError, IntakeError, GradebookError, ScheduleError, ReleaseError: one line each.
+        SandboxError, IntakeError, GradebookError, ScheduleError, ReleaseError, TermError, OverlayError: one line each.
     """
-    task = Task.of(order.root, order.name)
+    known = release.assignments(order.root)
+    term = read_term(order.course)
+    term.require(known)
+    task = Task.of(order.root, order.name, order.overlay or term.overlay)
     _announce(order, console)
     submissions = _taken_in(order, task)
     count = min(order.workers or os.cpu_count() or 1, len(submissions))
     # Their warm parents take seconds to start: meanwhile the gradebook is opened.
-    with workers(count, order.scheduler, unsafe=order.unsafe) as client, _book(order.course, order.db) as book:
-        source = nbformat.reads(task.source, as_version=4)
-        book.check_course(release.assignments(order.root))
-        book.register(order.name, source)
-        done = {} if order.regrade else book.done(order.name)
-        marks = {one.student: task.fingerprint(one, unsafe=order.unsafe) for one in submissions}
-        waiting = [one for one in submissions if done.get(one.student) != marks[one.student]]
-        unchanged = len(submissions) - len(waiting)
-        console.print(f"{order.name}: {len(waiting)} to grade, {unchanged} graded before and unchanged")
-        if waiting:
-            began = time.monotonic()
-            points = {grade_id(cell): points_of(cell) for cell in source.cells}
-            graded = _graded(client, task, points, waiting, marks, book, console)
-            counts = Counter(kind for one in graded for kind in _kinds(one))
-            _sum_up(counts, time.monotonic() - began, console)
-            if counts["failed"]:
-                raise ScheduleError(
-                    f"{counts['failed']} could not be graded, nothing of them was recorded: run it again"
-                )
+    with workers(count, order.scheduler, unsafe=order.unsafe) as client, _target(order) as (book, before):
+        book.check_course(known)
+        _grade_into(book, client, order, task, submissions, console)
+        _tell_lateness(book, order, console)
+        if order.preview:
+            _tell_changes(before, book.scores(order.name), console)
+            return
     console.print(f"Gradebook: {book.place}", markup=False)
     console.print(f"Logs: {order.course / 'logs' / order.name}", markup=False)
+
+
+def _grade_into(
+    book: Book, client: Client, order: Order, task: Task, submissions: Sequence[Submission], console: Console
+) -> None:
+    """Grade what is new or has changed since it was recorded in a gradebook."""
+    source = nbformat.reads(task.source, as_version=4)
+    book.register(order.name, source)
+    done = {} if order.regrade else book.done(order.name)
+    marks = {one.student: task.fingerprint(one, unsafe=order.unsafe) for one in submissions}
+    waiting = [one for one in submissions if done.get(one.student) != marks[one.student]]
+    unchanged = len(submissions) - len(waiting)
+    console.print(f"{order.name}: {len(waiting)} to grade, {unchanged} graded before and unchanged")
+    if not waiting:
+        return
+    began = time.monotonic()
+    points = {grade_id(cell): points_of(cell) for cell in source.cells}
+    graded = _graded(client, task, points, waiting, marks, book, console)
+    counts = Counter(kind for one in graded for kind in _kinds(one))
+    _sum_up(counts, time.monotonic() - began, console)
+    if counts["failed"]:
+        raise ScheduleError(f"{counts['failed']} could not be graded, nothing of them was recorded: run it again")
+
+
+@contextmanager
+def _target(order: Order) -> Iterator[tuple[Book, list[Score]]]:
+    """The gradebook to write to: the course's, or for a preview a copy of it, with the scores that are recorded."""
+    if not order.preview:
+        with _book(order.course, order.db) as book:
+            yield book, []
+        return
+    from course_utils.grading.preview import copied
+
+    with copied(order.course, order.db, order.name) as (course, before), _book(course, "") as book:
+        yield book, before
+
+
+def _tell_lateness(book: Book, order: Order, console: Console) -> None:
+    """Who was late, of whom that is not known, and extensions of which nobody is known to have need."""
+    arrivals = book.renew(order.name)
+    late = sum(one.late_seconds > 0 for one in arrivals)
+    unknown = [one.student for one in arrivals if one.due and not one.known]
+    if any(one.due for one in arrivals):
+        lost = math.fsum(one.penalty for one in arrivals)
+        console.print(f"{late} of {len(arrivals)} late, {lost:.10g} points taken for it")
+    if unknown:
+        names = ", ".join(map(printable, unknown[:MOST_NAMED])) + ", …" * (len(unknown) > MOST_NAMED)
+        words = f"{len(unknown)} without a timestamp.txt that can be read count as in time: {names}"
+        console.print(Text(f"Note: {words}", style="yellow"))
+    there = {*book.students(), *(one.student for one in arrivals), *_folders(order.course)}
+    for student in sorted(set(book.term.of(order.name).extensions) - there):
+        where = f"{order.course / FILE}: assignments.{order.name}.extensions.{printable(student)}"
+        words = "nobody of that id has handed in anything, or is in the gradebook: is the id right?"
+        console.print(Text(f"Note: {where}: {words}", style="yellow"))
+
+
+def _folders(course: Path) -> set[str]:
+    """The students who have a folder for what they hand in."""
+    return {nfc(path.name) for path in (course / "submitted").glob("*")}
+
+
+def _tell_changes(before: Sequence[Score], after: Sequence[Score], console: Console) -> None:
+    from course_utils.grading.preview import changes, summary
+
+    found = changes(before, after)
+    console.print("Before → after:", style="bold")
+    for change in found:
+        if change.kind != "same" or change.cells or change.pending:
+            console.print(change.line)
+    console.print(f"{summary(found)}. Nothing was written: without --preview it will be.", style="bold")
 
 
 def give_feedback(name: str, course: Path, db: str, students: Sequence[str], console: Console) -> None:

@@ -3,6 +3,9 @@
 A submission's files (the autograded notebook, its log) are written before its rows are committed, so that whatever is
 recorded has its files; a kill at any moment leaves all of a submission's rows or none. What was given by hand in
 nbgrader's formgrader (scores, extra credit, comments) is never touched.
+
+Due dates, extensions and penalties follow ``course.toml``. They are renewed whenever points are read or written, since
+a person may have given more points, or a student more time, meanwhile.
 """
 
 from __future__ import annotations
@@ -16,14 +19,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import nbgrader.apps  # noqa: F401 - first: nbgrader's packages import each other in a circle
 from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
     BaseCell,
-    Grade,
     Gradebook,
     GradeCell,
     Notebook,
@@ -35,12 +36,15 @@ from nbgrader.api import (
 )
 from nbgrader.preprocessors import ClearSolutions, ComputeChecksums, SaveCells
 from nbgrader.utils import parse_utc
-from sqlalchemy import Engine, Row, Select, select
+from sqlalchemy import Engine, Row, select
 from sqlalchemy.orm import Session, undefer, with_polymorphic
 
 from course_utils.grading.database import COURSE, GRADINGS, GradebookError, in_one_line, open_engine, place
 from course_utils.grading.files import autograded_path, encoded, write_files
+from course_utils.grading.lateness import Arrival, TermLateness, renew
+from course_utils.grading.queries import grades_of, submissions_of
 from course_utils.grading.records import Graded
+from course_utils.grading.term import read_term
 from course_utils.notebooks import grade_id
 
 SWITCHING = Path(".restoring", "switching")  # in a course folder, while `course restore` puts another state there
@@ -143,6 +147,7 @@ class Book:
 
     Raises:
         GradebookError: on entering, and from every method: it cannot be opened, read or written.
+        TermError: on entering: ``course.toml`` cannot be used.
     """
 
     def __init__(self, course: Path, url: str = "") -> None:
@@ -156,6 +161,7 @@ class Book:
             )
         if (self.course / SWITCHING).exists():
             raise GradebookError(f"{self.course}: a restore was stopped in the middle: run `course restore` again")
+        self.term, self.plugin = read_term(self.course), TermLateness(course=str(self.course))
         self.engine: Engine = open_engine(self.url)
         return self
 
@@ -206,6 +212,7 @@ class Book:
                     f"{name}: its source has other graded cells than when submissions were recorded in this gradebook: "
                     "put them back, or grade into another one with --db"
                 ) from error
+            renew(gradebook.db, self.plugin, self.term, name)
 
     def check_course(self, known: Collection[str]) -> None:
         """Refuse the gradebook of another course.
@@ -216,13 +223,22 @@ class Book:
         Raises:
             GradebookError: it has assignments, and none of these.
         """
-        with self._transaction() as gradebook:
-            there = sorted(gradebook.db.scalars(select(Assignment.name)))
+        there = self.assignments()
         if there and not set(there) & set(known):
             held = ", ".join(there[:3])
             raise GradebookError(
                 f"gradebook {self.place}: it is of another course (it has {held}): give this course's with --db"
             )
+
+    def assignments(self) -> list[str]:
+        """The assignments that it knows, sorted."""
+        with self._transaction() as gradebook:
+            return sorted(gradebook.db.scalars(select(Assignment.name)))
+
+    def students(self) -> list[str]:
+        """The students that it knows, sorted, whether they handed in anything or not."""
+        with self._transaction() as gradebook:
+            return sorted(gradebook.db.scalars(select(Student.id)))
 
     def cells(self, name: str) -> dict[str, Cell]:
         """The cells of an assignment by grade_id, in no order that matters.
@@ -238,7 +254,7 @@ class Book:
 
         Left out is what was removed from nbgrader's tables or lost its autograded notebook since: it is to be graded.
         """
-        query = _submissions(name, SubmittedAssignment.student_id, GRADINGS.c.fingerprint).join(
+        query = submissions_of(name, SubmittedAssignment.student_id, GRADINGS.c.fingerprint).join(
             GRADINGS,
             (GRADINGS.c.student == SubmittedAssignment.student_id) & (GRADINGS.c.assignment == Assignment.name),
         )
@@ -277,19 +293,31 @@ class Book:
             with gradebook.db.no_autoflush:  # else each cell would be written and asked for by itself
                 _set_grades(notebook, cells, graded, _earlier(gradebook.db, graded))
                 _set_comments(notebook, cells, graded)
+            gradebook.db.flush()
+            renew(gradebook.db, self.plugin, self.term, graded.assignment, graded.student)
             _keep_record(gradebook.db, graded, fingerprint)
             del held  # as long as it is there, SQLAlchemy takes the cells from memory
+
+    def renew(self, name: str) -> list[Arrival]:
+        """Have due date, extensions and penalties of an assignment follow ``course.toml``; nothing is run.
+
+        Returns:
+            Every submission, in the order of the students' ids.
+        """
+        with self._transaction() as gradebook:
+            return renew(gradebook.db, self.plugin, self.term, name)
 
     def scores(self, name: str) -> list[Score]:
         """Every submission of an assignment as nbgrader's tables have it, in the order of the students' ids."""
         with self._transaction() as gradebook:
             db = gradebook.db
+            renew(db, self.plugin, self.term, name)
             records = dict(db.execute(select(GRADINGS.c.student, GRADINGS.c.record).filter_by(assignment=name)).all())
             grades: dict[str, list[Row]] = {}
-            for row in sorted(db.execute(_grades(name)), key=lambda row: row.name):  # databases sort in many ways
+            for row in sorted(db.execute(grades_of(name)), key=lambda row: row.name):  # databases sort in many ways
                 grades.setdefault(row.student_id, []).append(row)
             late = undefer(SubmittedAssignment.late_submission_penalty)  # else a query for each
-            submissions = db.scalars(_submissions(name, SubmittedAssignment).options(late)).all()
+            submissions = db.scalars(submissions_of(name, SubmittedAssignment).options(late)).all()
             found = [
                 _score(name, submission, grades.get(submission.student_id, []), records.get(submission.student_id))
                 for submission in submissions
@@ -305,23 +333,6 @@ class Book:
 
 
 # --- what is asked of the database --------------------------------------------------------------------------------
-
-
-def _submissions(name: str, *columns: Any) -> Select:
-    return select(*columns).select_from(SubmittedAssignment).join(Assignment).where(Assignment.name == name)
-
-
-def _grades(name: str) -> Select:
-    columns = (SubmittedAssignment.student_id, BaseCell.name, Grade.score, Grade.max_score, Grade.needs_manual_grade)
-    return (
-        select(*columns)
-        .select_from(Grade)
-        .join(BaseCell, BaseCell.id == Grade.cell_id)
-        .join(SubmittedNotebook, SubmittedNotebook.id == Grade.notebook_id)
-        .join(SubmittedAssignment, SubmittedAssignment.id == SubmittedNotebook.assignment_id)
-        .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
-        .where(Assignment.name == name)
-    )
 
 
 def _score(name: str, submission: SubmittedAssignment, grades: list[Row], record: str | None) -> Score:

@@ -65,13 +65,19 @@ class Task:
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
-    def of(cls, root: Path, name: str) -> Task:
+    def of(cls, root: Path, name: str, private: Path | None = None) -> Task:
         """The task of an assignment in ``root/solutions``.
+
+        Args:
+            root: the repository.
+            name: the assignment.
+            private: the folder of a private overlay.
 
         Raises:
             ReleaseError: there is none, or it has a fault.
+            OverlayError: the overlay cannot be used.
         """
-        made = release.build(root, name)
+        made = release.build(root, name, private)
         course = json.loads(made.instructor)["metadata"]["course"]
         declared, limits = tuple(course.get("files", ())), Limits(**course.get("limits", {}))
         return cls(name, made.instructor.decode(), made.student.decode(), made.extras, declared, limits)
