@@ -77,10 +77,16 @@ def release(root: Path, name: str, private: Path | None = None) -> Released:
     """
     made = build(root, name, private)
     check_answers(made)
-    for folder, notebook in ((root / "exercises", made.student), (root / "_build" / "source", made.instructor)):
-        for relative, content in _files(made, notebook).items():
-            write_atomically(folder / relative, content)
+    for relative, content in _files(made, made.student).items():
+        write_atomically(root / "exercises" / relative, content)
+    write_instructor_version(root, made)
     return made
+
+
+def write_instructor_version(root: Path, made: Released) -> None:
+    """Write ``_build/source/NAME/``, where nbgrader looks for its sources."""
+    for relative, content in _files(made, made.instructor).items():
+        write_atomically(root / "_build" / "source" / relative, content)
 
 
 def build(root: Path, name: str, private: Path | None = None) -> Released:

@@ -5,7 +5,7 @@ is imported when it runs, so that ``course --help`` does not wait for it.
 """
 
 from course_utils import _quick  # noqa: F401, I001 - before anything that imports nbformat
-from course_utils.cli import student, timing, teaching, keeping  # noqa: F401 - each adds its commands, in this order
+from course_utils.cli import student, timing, teaching, screens, keeping  # noqa: F401 - their commands, in this order
 from course_utils.cli.app import FailureError, MisuseError, app, main
 
 __all__ = ["FailureError", "MisuseError", "app", "main"]

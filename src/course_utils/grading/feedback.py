@@ -9,7 +9,6 @@ student's id is never found) and copies what links point to.
 
 from __future__ import annotations
 
-import html
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,31 +17,25 @@ from typing import Any
 
 import nbformat
 import nbgrader.apps  # noqa: F401 - first: nbgrader's packages import each other in a circle
-from bleach.sanitizer import ALLOWED_TAGS, Cleaner  # type: ignore[import-untyped]
-from bs4 import BeautifulSoup
-from jinja2 import pass_context
+from bs4 import BeautifulSoup, Tag
 from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader.converters import GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
-from traitlets.config import Config
 
 from course_utils.grading.database import GradebookError
 from course_utils.grading.files import autograded_path
 from course_utils.grading.gradebook import Book, Cell, Score
+from course_utils.grading.notebook_pages import Page
 from course_utils.notebooks import grade_id
 from course_utils.release import write_atomically
 
-POLICY = (
-    """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; """
-    """img-src data:"/>"""
-)
-HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-TABLES = ("table", "thead", "tbody", "tr", "th", "td")
-TAGS = {*ALLOWED_TAGS, *HEADINGS, *TABLES, "br", "dd", "del", "div", "dl", "dt", "hr", "img", "p", "pre", "span"}
-LINK = re.compile(r"(https?://|mailto:|#)[^\s<>]*", re.IGNORECASE)
-IMAGE = re.compile(r"data:image/(png|jpeg|gif);base64,[A-Za-z0-9+/=\s]*")
+POLICY = {
+    "http-equiv": "Content-Security-Policy",
+    "content": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+}
+FONT_FACE = re.compile(r"@font-face\s*\{[^}]*\}")
 IMAGES = ("image/png", "image/jpeg")
 SHORTEST_LEAK = 8  # characters: a shorter line of a hidden test stands in other code by chance
 
@@ -103,41 +96,22 @@ def _exporter(book: Book) -> HTMLExporter:
     quiet = logging.getLogger(__name__)
     quiet.setLevel(logging.CRITICAL)  # else a line on the terminal for each image without a description
     converter = GenerateFeedback(coursedir=CourseDirectory(root=str(book.course)), log=quiet)
-    converter.update_config(Config({"HTMLExporter": {"exclude_anchor_links": True}}))
-    exporter = _Page(parent=converter, config=converter.config)
+    exporter = FeedbackPage(parent=converter, config=converter.config)
     for step in converter.preprocessors:
         exporter.register_preprocessor(step, enabled=True)
     return exporter
 
 
-class _Page(HTMLExporter):
-    """An HTML exporter whose Markdown is sanitised and whose page runs and fetches nothing."""
+class FeedbackPage(Page):
+    """nbgrader's feedback page without a script; it tells the browser to run and fetch nothing."""
 
-    @pass_context
-    def markdown2html(self, context: Any, source: str) -> str:
-        """Render Markdown, also where its author wanted no such thing."""
-        try:
-            rendered = super().markdown2html(context, source)
-        except Exception:  # a missing attachment, lists a thousand deep
-            rendered = f"<pre>{html.escape(source)}</pre>"
-        return Cleaner(TAGS, attributes=_allowed, protocols={"http", "https", "mailto", "data"}).clean(rendered)
-
-    def from_notebook_node(self, nb: NotebookNode, resources: Any = None, **kw: Any) -> tuple[str, dict[str, Any]]:
-        """Convert, then take out what the template loads from elsewhere."""
-        page, resources = super().from_notebook_node(nb, resources, **kw)
-        soup = BeautifulSoup(page, features="html.parser")
+    def finish(self, soup: BeautifulSoup) -> Tag:
+        """Take out all scripts, and the fonts of nbgrader's style; the page begins with its policy."""
         for script in soup("script"):
             script.decompose()
-        return str(soup).replace("<head>", f"<head>{POLICY}", 1), resources
-
-
-def _allowed(tag: str, attribute: str, value: str) -> bool:
-    """The attributes that Markdown may have: links a reader can follow, images that are in the page."""
-    if (tag, attribute) == ("a", "href"):
-        return LINK.fullmatch(value) is not None
-    if (tag, attribute) == ("img", "src"):
-        return IMAGE.fullmatch(value) is not None
-    return (tag, attribute) in {("img", "alt"), ("a", "title"), ("span", "class")}
+        for style in soup("style"):
+            style.string = FONT_FACE.sub("", style.get_text())
+        return soup.new_tag("meta", attrs=POLICY)
 
 
 # --- the notebook that is shown -----------------------------------------------------------------------------------
