@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 from course_utils import needs, notebooks
 from course_utils.messages import error_of, message
 from course_utils.notebooks import (
+    as_released,
     course_of,
     grade_id,
     is_locked,
@@ -75,16 +76,11 @@ def _name(nb: NotebookNode, path: Path) -> Iterator[str]:
 def _changed(nb: NotebookNode) -> Iterator[str]:
     """Setup and test cells that are not as released, by the checksum that nbgrader left in them."""
     for where, cell in labelled(nb):
-        if is_locked(cell) and not _as_released(cell):
+        if is_locked(cell) and not as_released(cell):
             yield (
                 f"{where} was changed: it is not yours to edit, and the grader runs the original; "
                 "take it from the released notebook again"
             )
-
-
-def _as_released(cell: NotebookNode) -> bool:
-    """Whether the cell is as nbgrader's checksum says that it was released; so too where there is none."""
-    return nbgrader_of(cell).get("checksum") in (None, notebooks.checksum(cell))
 
 
 def _copies(nb: NotebookNode) -> Iterator[str]:
@@ -114,13 +110,13 @@ def _not_run(nb: NotebookNode) -> Iterator[str]:
 
 
 def _is_code_answer(cell: NotebookNode) -> bool:
-    return cell.cell_type == "code" and is_solution(cell) and not _as_released(cell)
+    return cell.cell_type == "code" and is_solution(cell) and not as_released(cell)
 
 
 def _not_answered(nb: NotebookNode) -> Iterator[str]:
     """Written answers, which a person grades, that are as they were given out."""
     for where, cell in labelled(nb):
-        if is_solution(cell) and nbgrader_of(cell).get("grade") and (_as_released(cell) or not cell.source.strip()):
+        if is_solution(cell) and nbgrader_of(cell).get("grade") and (as_released(cell) or not cell.source.strip()):
             yield f"your answer in words, {where}, is not written yet: it is worth {points_of(cell):g} points"
 
 

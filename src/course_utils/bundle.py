@@ -10,6 +10,7 @@ import html
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -149,7 +150,7 @@ def _markup(block: str) -> str:
     if all(line.startswith("    ") for line in lines):
         typed = html.escape("\n".join(line[4:] for line in lines))
         return f'<pre tabindex="0">{typed}</pre>'  # so that a keyboard can scroll it
-    return f"<p>{html.escape(' '.join(lines))}</p>"
+    return "<p>" + re.sub(r"`(.+?)`", r"<code>\1</code>", html.escape(" ".join(lines))) + "</p>"
 
 
 _PAGE = Template("""\
@@ -168,6 +169,7 @@ _PAGE = Template("""\
     color: var(--ink); background: var(--paper); }
   h1 { font-size: 1.6rem; line-height: 1.25; }
   h2 { font-size: 1.2rem; margin-top: 2rem; }
+  code { white-space: nowrap; }
   pre { padding: .7rem .9rem; overflow-x: auto; font-size: .9rem; line-height: 1.5; background: var(--box);
     border: 1px solid var(--line); border-radius: .3rem; }
 </style>

@@ -31,6 +31,10 @@ class UnreadableError(CheckError):
     """There is no such file, or it is not a notebook of this course."""
 
 
+class ForeignError(UnreadableError):
+    """A notebook, but not one of this course."""
+
+
 @dataclass
 class Result:
     """What is known of one problem.
@@ -94,7 +98,7 @@ def check(path: Path, timeout: int = notebooks.CELL_TIMEOUT) -> Report:
     except notebooks.KernelError as error:
         raise CheckError(f"{path}: {error}") from error
     costing, elsewhere = forbidden_by_problem(nb, nb)
-    results = [_result(problem, nb, costing.get(problem.name, [])) for problem in _expected(nb)]
+    results = [_result(problem, nb, costing.get(problem.name, [])) for problem in expected(nb)]
     told = {result.name for result in results if result.status != "passes"}
     of_run = [*_unused(elsewhere), *advice.of_run(saved, nb, told)]
     warnings = [*advice.of_file(saved, path), *of_run, *_unwritten(results)]
@@ -121,7 +125,7 @@ def read(path: Path) -> NotebookNode:
         ) from error
     course = nb.metadata.get("course")
     if not isinstance(course, dict) or not course.get("assignment"):
-        raise UnreadableError(f"{path}: not a notebook of this course; those are in exercises/")
+        raise ForeignError(f"{path}: not a notebook of this course; those are in exercises/")
     return nb
 
 
@@ -137,7 +141,7 @@ def _text(path: Path) -> str:
     return text
 
 
-def _expected(nb: NotebookNode) -> list[Problem]:
+def expected(nb: NotebookNode) -> list[Problem]:
     """The problems as released, so that a deleted one is missed; else those that the cells tell of."""
     released = nb.metadata["course"].get("problems")
     return [Problem(**problem) for problem in released] if released else notebooks.problems(nb)
