@@ -27,9 +27,9 @@ FLOORS: dict[str, int | None] = {
     **dict.fromkeys(("benchmark", "roofline", "costs", "checks", "claims", "records"), None),
     "interpreted": None,
     "party": None,
-    **dict.fromkeys(("notebooks", "form", "overlay", "release", "selfcheck", "grading", "cli"), TOP),
+    **dict.fromkeys(("notebooks", "form", "overlay", "needs", "release", "selfcheck", "grading", "cli"), TOP),
     **dict.fromkeys(("measuring", "measurements", "plausibility", "ahead"), TOP),
-    **dict.fromkeys(("bench", "bench_table", "rivals"), TOP),
+    **dict.fromkeys(("bench", "bench_table", "rivals", "bundle", "progress", "advice", "messages"), TOP),
 }
 
 

@@ -69,11 +69,11 @@ def cells(graded: Graded) -> dict[str, NotebookNode]:
 def test_a_right_submission_passes_and_its_outputs_are_kept(grader: Grader, task: Task, made) -> None:
     nb = submission(made, {})
     source = "print('hello')\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\n1 / 0"
-    nb.cells.insert(2, new_code_cell(source))
+    nb.cells.insert(3, new_code_cell(source))
     graded = grader.grade(task, handed_in(nb))
     assert lost(graded) == set()
     assert graded.notes == ()
-    stream, figure, error = nbformat.reads(graded.notebook, as_version=4).cells[2].outputs
+    stream, figure, error = nbformat.reads(graded.notebook, as_version=4).cells[3].outputs
     assert stream.text == "hello\n"
     assert figure.data["image/png"].startswith("iVBOR")
     assert error.ename == "ZeroDivisionError"
@@ -117,17 +117,17 @@ def test_what_was_earned_before_stays(grader: Grader, task: Task, made) -> None:
 
 def test_a_scratch_cell_that_ends_the_process_costs_nothing(grader: Grader, task: Task, made) -> None:
     nb = submission(made, {})
-    nb.cells.insert(2, new_code_cell("import os\nos._exit(1)"))
+    nb.cells.insert(3, new_code_cell("import os\nos._exit(1)"))
     graded = grader.grade(task, handed_in(nb))
     assert lost(graded) == set()
-    assert any("cell 3 ended the student's process and was left out" in note for note in graded.notes)
+    assert any("cell 4 ended the student's process and was left out" in note for note in graded.notes)
 
 
 def test_the_budget_is_one_for_all_attempts(grader: Grader, task: Task, made) -> None:
     """Each scratch cell uses 1 s of the 4 s that there are, or one of the 4 starts: the last problem is not reached."""
     for code in ("while True: pass", "import os\nos._exit(1)"):
         nb = submission(made, {})
-        nb.cells[2:2] = [new_code_cell(code) for _ in range(6)]
+        nb.cells[3:3] = [new_code_cell(code) for _ in range(6)]
         graded = grader.grade(task, handed_in(nb))
         assert lost(graded) == MEAN | SPREAD
         assert "budget" in words(graded, "spread-hidden")
@@ -267,7 +267,7 @@ def test_a_large_file_is_laid_out_too(grader: Grader, task: Task, made) -> None:
 
 def test_names_in_notes_are_printable(grader: Grader, task: Task, made) -> None:
     nb = submission(made, {})
-    nb.cells.insert(2, new_code_cell("import os\nos._exit(1)", metadata={"nbgrader": {"grade_id": "a\x1b[31m\nb"}}))
+    nb.cells.insert(3, new_code_cell("import os\nos._exit(1)", metadata={"nbgrader": {"grade_id": "a\x1b[31m\nb"}}))
     notes = grader.grade(task, handed_in(nb)).notes
     assert notes
     assert all(note.isprintable() for note in notes)

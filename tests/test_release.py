@@ -52,7 +52,7 @@ def test_metadata_says_where_the_notebook_comes_from(released: Path) -> None:
 
 def test_cell_ids_come_from_grade_id_or_place(released: Path) -> None:
     nb = reads((released / "exercises" / NAME / f"{NAME}.ipynb").read_bytes())
-    assert [cell.id for cell in nb.cells[:5]] == ["cell-001", "setup", "cell-003", "mean", "mean-visible"]
+    assert [cell.id for cell in nb.cells[:5]] == ["cell-001", "needs", "setup", "cell-003", "mean"]
 
 
 def test_instructor_version_and_files_beside_the_source_are_written_too(released: Path) -> None:

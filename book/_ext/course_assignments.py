@@ -16,7 +16,8 @@ from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-from course_utils.notebooks import course_of, is_locked, is_solution, is_test, points_of, problems
+from course_utils import needs
+from course_utils.notebooks import course_of, grade_id, is_locked, is_solution, is_test, points_of, problems
 
 OPENING = re.compile(r"\*\*\w+ problems, \d+ points, ([^*]+)\.\*\*")
 
@@ -28,7 +29,8 @@ def annotate(app: Sphinx, page: str, content: list[str]) -> None:
     nb = nbformat.reads(content[0], as_version=4)
     title, _, text = nb.cells[0].source.partition("\n")
     nb.cells[0].source = f"{title}\n\n{card(nb, Path(app.env.doc2path(page)))}\n{text}"
-    nb.cells = [each for cell in nb.cells for each in (*word(nb, cell), cell)]
+    shown = (cell for cell in nb.cells if grade_id(cell) != needs.GRADE_ID)  # a page needs no installation
+    nb.cells = [each for cell in shown for each in (*word(nb, cell), cell)]
     content[0] = nbformat.writes(nb)
 
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +10,15 @@ import nbformat
 from course_notebooks import notebook
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
 
+from course_utils.bundle import PACKAGE_FILES, build_wheel
+from course_utils.needs import wheel_name
 from course_utils.notebooks import package_version
 
 FOLDER = "_static/downloads"
 CHAPTER = re.compile(r"\d\d\w?-[\w-]+")
-PACKAGE_FILES = ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT")
 EXTRAS = {"08b-triton": "[triton]"}  # what a chapter needs beyond the package's own dependencies
 DOWNLOADS = {".md": "Source (Markdown)", ".ipynb": "Source (notebook)", ".pdf": "Print, or save as PDF"}
-EPOCH = "315532800"  # 1980, the first year that a zip file can name
 
 
 def notebook_of(page: str) -> str | None:
@@ -32,11 +26,6 @@ def notebook_of(page: str) -> str | None:
     if CHAPTER.fullmatch(page):
         return f"{FOLDER}/chapter-{page}.ipynb"
     return f"_sources/{page}.ipynb" if page.startswith("exercises/") else None
-
-
-def wheel_name() -> str:
-    """The file name of the package's wheel."""
-    return f"attention_course-{package_version()}-py3-none-any.whl"
 
 
 # --- notebooks --------------------------------------------------------------------------------------------------
@@ -55,7 +44,7 @@ def write_notebook(app: Sphinx, document: nodes.document, page: str) -> None:
 def opening(app: Sphinx, page: str) -> str:
     """What a chapter's notebook says first: of what course it is, and what it needs."""
     base = app.config.html_baseurl.rstrip("/")
-    wheel = f"{base}/{FOLDER}/{wheel_name()}" if base else wheel_name()
+    wheel = f"{base}/{FOLDER}/{wheel_name(package_version())}" if base else wheel_name(package_version())
     if extra := EXTRAS.get(page, ""):
         wheel = f'"attention-course{extra} @ {wheel}"' if base else f'"{wheel}{extra}"'
     return (
@@ -67,36 +56,12 @@ def opening(app: Sphinx, page: str) -> str:
 # --- the wheel --------------------------------------------------------------------------------------------------
 
 
-def build_wheel(root: Path, folder: Path) -> Path:
-    """Build the package's wheel, the same bytes from the same files.
-
-    setuptools is called on a copy: in the repository it would leave its files, and take along what an earlier one left.
-    """
-    with tempfile.TemporaryDirectory() as name:
-        copy = Path(name)
-        for file in PACKAGE_FILES:
-            shutil.copyfile(root / file, copy / file)
-        shutil.copytree(root / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        command = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", command, str(folder)],
-            cwd=copy,
-            env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH, "PYTHONPATH": ""},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise ExtensionError(f"the package's wheel could not be built: {done.stderr.strip()}")
-    return folder / wheel_name()
-
-
 def renew_wheel(app: Sphinx, error: Exception | None) -> None:
     """Build the wheel unless it is newer than all that it is made of."""
     if error is not None or app.builder.name != "html":
         return
     root = Path(app.confdir).parent
-    wheel = Path(app.outdir, FOLDER, wheel_name())
+    wheel = Path(app.outdir, FOLDER, wheel_name(package_version()))
     parts = [*(root / file for file in PACKAGE_FILES), *(root / "src" / "course_utils").rglob("*")]
     parts += (root / "book" / "data").glob("*")
     newest = max(part.stat().st_mtime for part in parts if "__pycache__" not in part.parts)

@@ -151,6 +151,11 @@ def checksum(cell: NotebookNode) -> str:
     return hashlib.md5("".join(parts).encode("utf-8"), usedforsecurity=False).hexdigest()
 
 
+def as_released(cell: NotebookNode) -> bool:
+    """Whether the cell is as nbgrader's checksum says that it was released; so too where there is none."""
+    return nbgrader_of(cell).get("checksum") in (None, checksum(cell))
+
+
 class _Client(NotebookClient):
     """A client that Ctrl-C cancels, and that goes on after a cell that took too long.
 

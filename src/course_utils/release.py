@@ -25,7 +25,7 @@ from types import ModuleType
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils import form, notebooks, overlay
+from course_utils import form, needs, notebooks, overlay
 from course_utils._errors import CourseError
 from course_utils.notebooks import grade_id, is_solution, is_test, labelled, points_of
 
@@ -105,6 +105,7 @@ def build(root: Path, name: str, private: Path | None = None) -> Released:
     nb = read_source(root, name)
     for fault in form.faults(nb):
         raise ReleaseError(f"{name}: {fault}")
+    _add_needs(nb)
     problems = notebooks.problems(nb)
     nb.metadata["course"]["problems"] = [problem.released() for problem in problems]
     beside = _beside(root / "solutions" / name, name)
@@ -129,31 +130,48 @@ def _written(nb: NotebookNode) -> bytes:
     return (nbformat.writes(nb) + "\n").encode()
 
 
-def up_to_date(root: Path) -> list[str]:
-    """Compare ``exercises/`` with what the sources give now, without running any cell.
+def student_files(root: Path) -> tuple[dict[str, bytes], list[str]]:
+    """What the sources give now for students, and how ``exercises/`` differs from it; no cell is run.
 
     Returns:
-        One line for each file that differs, is missing, or has no source any more; empty when all is well.
+        The files, by their paths below ``exercises/``; and one line for each file that differs, is missing, or has no
+        source any more.
     """
     faults = []
-    expected: dict[Path, bytes] = {}
+    expected: dict[str, bytes] = {}
     for name in assignments(root):
         try:
             made = build(root, name)
         except ReleaseError as error:
             faults.append(str(error))
         else:
-            expected |= {root / "exercises" / path: data for path, data in _files(made, made.student).items()}
-    for path, content in expected.items():
-        shown, name = path.relative_to(root), path.relative_to(root / "exercises").parts[0]
+            expected |= _files(made, made.student)
+    return expected, faults + _differences(root, expected)
+
+
+def up_to_date(root: Path) -> list[str]:
+    """Compare ``exercises/`` with what the sources give now, without running any cell.
+
+    Returns:
+        One line for each file that differs, is missing, or has no source any more; empty when all is well.
+    """
+    return student_files(root)[1]
+
+
+def _differences(root: Path, expected: dict[str, bytes]) -> list[str]:
+    faults = []
+    for name, content in expected.items():
+        path = root / "exercises" / name
         if not path.is_file():
-            faults.append(f"{shown} is missing: run `course release {name}`")
+            faults.append(f"exercises/{name} is missing: run `course release {Path(name).parts[0]}`")
         elif path.read_bytes() != content:
-            faults.append(f"{shown} is not what its source gives: never edit it, run `course release {name}`")
+            again = f"never edit it, run `course release {Path(name).parts[0]}`"
+            faults.append(f"exercises/{name} is not what its source gives: {again}")
     for path in sorted((root / "exercises").rglob("*.ipynb")):
-        known = path in expected or (root / "solutions" / path.stem / f"{path.stem}.md").is_file()
+        shown = path.relative_to(root / "exercises").as_posix()
+        known = shown in expected or (root / "solutions" / path.stem / f"{path.stem}.md").is_file()
         if ".ipynb_checkpoints" not in path.parts and not known:
-            faults.append(f"{path.relative_to(root)} has no source in solutions/: delete it")
+            faults.append(f"exercises/{shown} has no source in solutions/: delete it")
     return faults
 
 
@@ -186,6 +204,15 @@ def read_source(root: Path, name: str) -> NotebookNode:
     for position, cell in enumerate(nb.cells, start=1):
         cell["id"] = _cell_id(cell, position)
     return nb
+
+
+def _add_needs(nb: NotebookNode) -> None:
+    """Put the cell that checks the installation before the first cell of code; the others keep their ids."""
+    role = {"grade": False, "grade_id": needs.GRADE_ID, "locked": True, "solution": False, "task": False}
+    marks = {"nbgrader": {**role, "schema_version": 3}, "course": {"setup": True}}
+    cell = nbformat.v4.new_code_cell(needs.cell(notebooks.package_version()), id=needs.GRADE_ID, metadata=marks)
+    first = next((place for place, other in enumerate(nb.cells) if other.cell_type == "code"), len(nb.cells))
+    nb.cells.insert(first, cell)
 
 
 def _cell_id(cell: NotebookNode, position: int) -> str:

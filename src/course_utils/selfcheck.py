@@ -6,28 +6,23 @@ the trusted side, and what is found here decides nothing.
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
-from course_utils import notebooks
+from course_utils import advice, notebooks
 from course_utils._errors import CourseError
 from course_utils.grading.forbidden import Finding, forbidden_by_problem
-from course_utils.notebooks import Problem, grade_id, is_locked, is_solution, is_test, labelled, nbgrader_of
+from course_utils.messages import error_of, message
+from course_utils.notebooks import Problem, grade_id
 
 NOT_WRITTEN = "not written yet"
 BY_HAND = "graded by a person"
 STUB = "YOUR ANSWER HERE"  # nbgrader's, in place of an answer in words
-TOO_LONG = "took longer than the time limit and was stopped: is there a loop that never ends?"
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_FRAME = re.compile(r"Cell In\[(\d+)\], line (\d+)")
-_PLACE = re.compile(r" \((?:\d+\.py|<[^>]*>), line \d+\)$")  # what IPython adds to a SyntaxError
 
 
 class CheckError(CourseError):
@@ -36,6 +31,10 @@ class CheckError(CourseError):
 
 class UnreadableError(CheckError):
     """There is no such file, or it is not a notebook of this course."""
+
+
+class ForeignError(UnreadableError):
+    """A notebook, but not one of this course."""
 
 
 @dataclass
@@ -94,7 +93,7 @@ def check(path: Path, timeout: int = notebooks.CELL_TIMEOUT) -> Report:
     course = nb.metadata["course"]
     if course.get("notebook") and path.stem != course["assignment"]:
         raise CheckError(f"{path}: its tests read the notebook by its name: save it as {course['assignment']}.ipynb")
-    changed = _changed_cells(nb)
+    saved = deepcopy(nb)
     for cell in nb.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
@@ -103,8 +102,10 @@ def check(path: Path, timeout: int = notebooks.CELL_TIMEOUT) -> Report:
     except notebooks.KernelError as error:
         raise CheckError(f"{path}: {error}") from error
     costing, elsewhere = forbidden_by_problem(nb, nb)
-    results = [_result(problem, nb, costing.get(problem.name, [])) for problem in _expected(nb)]
-    warnings = [*_version_warnings(course), *changed, *_duplicates(nb), *_unused(elsewhere), *_stopped(nb, results)]
+    results = [_result(problem, nb, costing.get(problem.name, [])) for problem in expected(nb)]
+    told = {result.name for result in results if result.status not in ("passes", BY_HAND)}
+    of_run = [*_unused(elsewhere), *advice.of_run(saved, nb, told)]
+    warnings = [*advice.of_file(saved, path), *of_run, *_unwritten(results)]
     return Report(course["assignment"], course.get("title", ""), results, warnings)
 
 
@@ -114,23 +115,37 @@ def read(path: Path) -> NotebookNode:
     Raises:
         UnreadableError: there is no such file, it is not a notebook, or not one of this course.
     """
+    if path.is_dir():
+        raise UnreadableError(f"{path} is a folder: name the notebook in it, such as {path / path.name}.ipynb")
+    if ".ipynb_checkpoints" in path.parts:
+        raise UnreadableError(f"{path} is a checkpoint, an older state that JupyterLab keeps: name the notebook itself")
     try:
-        nb = nbformat.read(path, as_version=4)
-    except FileNotFoundError:
-        raise UnreadableError(f"{path}: there is no such file; the course's notebooks are in exercises/") from None
-    except OSError as error:
-        raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from error
+        nb = nbformat.reads(_text(path), as_version=4)
+    except UnreadableError:
+        raise
     except Exception as error:  # nbformat raises many types for what is not a notebook
         raise UnreadableError(
             f"{path}: not a notebook, or a damaged one: save it again, or go back to its last checkpoint"
         ) from error
     course = nb.metadata.get("course")
     if not isinstance(course, dict) or not course.get("assignment"):
-        raise UnreadableError(f"{path}: not a notebook of this course; those are in exercises/")
+        raise ForeignError(f"{path}: not a notebook of this course; those are in exercises/")
     return nb
 
 
-def _expected(nb: NotebookNode) -> list[Problem]:
+def _text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UnreadableError(f"{path}: there is no such file; the course's notebooks are in exercises/") from None
+    except OSError as error:
+        raise UnreadableError(f"{path}: cannot be read: {error.strerror}") from error
+    if not text.strip():
+        raise UnreadableError(f"{path} is empty: take the released notebook again, or go back to its last checkpoint")
+    return text
+
+
+def expected(nb: NotebookNode) -> list[Problem]:
     """The problems as released, so that a deleted one is missed; else those that the cells tell of."""
     released = nb.metadata["course"].get("problems")
     return [Problem(**problem) for problem in released] if released else notebooks.problems(nb)
@@ -174,41 +189,17 @@ def _verdict(
     if not failing:
         return "passes", ""
     for name in [*problem.solutions, *failing]:
-        error = _error(cells[name])
+        error = error_of(cells[name])
         if error and error.ename == "NotImplementedError":
             return NOT_WRITTEN, ""
         if error:
-            return "fails", _message(error, cells[name], nb)
+            return "fails", message(error, cells[name], nb)
     return "fails", f"the test cell '{failing[0]}' was not run: is it empty?"
 
 
 def _ran(cell: NotebookNode) -> bool:
     """Whether the cell was run to its end."""
-    return cell.get("execution_count") is not None and _error(cell) is None
-
-
-def _error(cell: NotebookNode) -> NotebookNode | None:
-    """The error that stopped a cell, if one did."""
-    return next((output for output in cell.get("outputs", []) if output.output_type == "error"), None)
-
-
-def _message(error: NotebookNode, cell: NotebookNode, nb: NotebookNode) -> str:
-    """An error in the student's terms: an assertion's own words, else type, text and the line in their cell."""
-    text = _PLACE.sub("", _ANSI.sub("", error.evalue)).strip()
-    if error.ename == "AssertionError" and text:
-        return text
-    said = TOO_LONG if error.ename == "KeyboardInterrupt" else f"{error.ename}: {text}" if text else error.ename
-    by_count = {str(item.get("execution_count")): (where, item) for where, item in labelled(nb)}
-    frames = _FRAME.findall(_ANSI.sub("", "\n".join(error.traceback)))
-    for count, line in reversed(frames):
-        where, item = by_count.get(count, ("", cell))
-        if where and not is_locked(item):
-            return f"{said} (line {line} of your {where})"
-    for count, line in frames[:1]:
-        where, item = by_count.get(count, ("the test", cell))
-        code = item.source.split("\n")[int(line) - 1].strip()
-        return f"{said} (in the test, line {line}: {code})"
-    return said
+    return cell.get("execution_count") is not None and error_of(cell) is None
 
 
 def _words(cell: NotebookNode) -> str:
@@ -227,36 +218,10 @@ def _unused(elsewhere: Sequence[Finding]) -> list[str]:
     ]
 
 
-def _version_warnings(course: dict[str, Any]) -> list[str]:
-    installed, released = notebooks.package_version(), course.get("version")
-    if released == installed:
+def _unwritten(results: Sequence[Result]) -> list[str]:
+    missing = [result for result in results if result.status == NOT_WRITTEN and not result.written]
+    points = sum(result.available + result.hidden for result in missing)
+    if not missing:
         return []
-    return [f"the notebook was released with version {released} of the course, installed is {installed}: tests differ"]
-
-
-def _changed_cells(nb: NotebookNode) -> list[str]:
-    """Setup and test cells that are not as released, by the checksum that nbgrader left in them."""
-    cells = ((where, cell) for where, cell in labelled(nb) if is_locked(cell) and nbgrader_of(cell).get("checksum"))
-    changed = [where for where, cell in cells if notebooks.checksum(cell) != nbgrader_of(cell)["checksum"]]
-    return [f"{where} was changed: it is not yours to edit, and the grader runs the original" for where in changed]
-
-
-def _duplicates(nb: NotebookNode) -> list[str]:
-    counts = Counter(grade_id(cell) for cell in nb.cells if grade_id(cell))
-    twice = [name for name, count in counts.items() if count > 1]
-    return [f"cell '{name}' is there {counts[name]} times: keep one, and copy only cells of your own" for name in twice]
-
-
-def _stopped(nb: NotebookNode, results: Sequence[Result]) -> list[str]:
-    """Cells other than tests that stopped with an error, unless their problem's message says so already."""
-    told = {result.name for result in results if result.status not in ("passes", BY_HAND)}
-    warnings = []
-    for where, cell in labelled(nb):
-        error = _error(cell)
-        if error is None or is_test(cell):
-            continue
-        if is_solution(cell) and notebooks.course_of(cell).get("problem") in told:
-            continue
-        own = "" if is_locked(cell) else "your "
-        warnings.append(f"{own}{where} stopped with {_message(error, cell, nb)}")
-    return warnings
+    titles = ", ".join(result.title for result in missing)
+    return [f"{points:g} points are still to be had, in what is not written yet: {titles}"]

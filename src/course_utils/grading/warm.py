@@ -278,10 +278,12 @@ def main(descriptor: int) -> None:
     import torch.fx.experimental.symbolic_shapes
 
     import course_utils.checks
+    from course_utils import needs, notebooks
     from course_utils.grading import student
 
     torch.set_num_threads(1)
     assert all((matplotlib.pyplot, numpy, torch.fx, course_utils.checks))  # imported to be warm
+    needs.fault(notebooks.package_version())  # what every notebook's first cell asks
     student.warm_up()
     _freeze()
     serve(socket.socket(fileno=descriptor), student)
