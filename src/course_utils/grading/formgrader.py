@@ -1,7 +1,7 @@
 """nbgrader's formgrader for a course folder: an extension of Jupyter's server, and the server that has it.
 
-It is nbgrader's own but for the page on which a submission is read: that is made as feedback is (see `pages`), since
-in nbgrader's a script in a student's Markdown would run with the rights of the instructor who opens it.
+It is nbgrader's own but for the page on which a submission is read: that is made as feedback is (`notebook_pages`),
+since in nbgrader's a script in a student's Markdown would run with the rights of the instructor who opens it.
 """
 
 from __future__ import annotations
