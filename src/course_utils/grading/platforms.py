@@ -224,7 +224,7 @@ def _feedback(score: Score, problems: Sequence[Problem]) -> str:
 
 
 def _worth(problems: Sequence[Problem]) -> float:
-    return sum(sum({**problem.visible, **problem.hidden}.values()) for problem in problems)
+    return sum(sum({**problem.visible, **problem.hidden, **problem.written}.values()) for problem in problems)
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> str:
