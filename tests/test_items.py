@@ -105,6 +105,10 @@ def test_first_messages_are_counted_the_most_frequent_first() -> None:
     assert item(scores, "spread").messages == ()
 
 
+def test_a_long_message_is_cut() -> None:
+    assert item([score("a", {"mean-visible": "x" * 301})], "mean").messages == (("x" * 299 + "…", 1),)
+
+
 def test_of_nobody_nothing_is_said() -> None:
     for each in items([], PROBLEMS):
         assert (each.solved, each.taken, each.share, each.discrimination, each.rest) == (0, 0, None, None, (None, None))

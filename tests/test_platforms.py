@@ -13,6 +13,7 @@ from grades import NAME, PROBLEMS, refused, score
 
 from course_utils.grading.gradebook import Person, Score
 from course_utils.grading.platforms import PlatformError, canvas_text, moodle_text, people
+from course_utils.notebooks import Problem
 
 ANN = Person("Ann", "Ames", "ann@example.org", "4711")
 KIM = Person("김", "철수", "Kim@example.org", "12")
@@ -61,6 +62,8 @@ def test_moodle_gets_numbers_where_an_address_is_missing() -> None:
 
 
 def test_of_an_empty_class_the_head_is_left() -> None:
+    written = [*PROBLEMS, Problem("why", "Why", ["why"], written={"why": 10})]
+    assert canvas_text(NAME, [], written, {}).splitlines()[1] == "    Points Possible,,,,,110"
     assert canvas([], {}) == "Student,ID,SIS User ID,SIS Login ID,Section,01-sums\n    Points Possible,,,,,100\n"
     assert moodle([], {}) == "First name,Last name,Email address,01-sums,Feedback\n"
 

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from support import reads, small_repository, submission
+from support import points, reads, small_repository, submission
 
 from course_utils import release
 from course_utils.cli.teaching import FORMS
 from course_utils.grading.feedback import SHORTEST_LEAK, _parted
+from course_utils.grading.gradebook import Book
 from course_utils.grading.platforms import PlatformError
+from course_utils.grading.records import Graded, Verdict
 from course_utils.grading.results import show_report, show_similar
 from course_utils.notebooks import course_of
 
@@ -118,6 +120,17 @@ def test_platforms_get_everybody_who_is_done(root, graded, capsys: pytest.Captur
     assert err.startswith("course: 1 of 7 are pending review and left out: ")
 
 
+def test_numbers_read_from_ids_are_said(root, made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Book(tmp_path) as book:
+        book.register(NAME, reads(made.instructor))
+        book.write(Graded("hokim_12345", NAME, tuple(Verdict(name, True) for name in points(made))), "f")
+    text = written(root, tmp_path, tmp_path / "out", "canvas")
+    assert text.splitlines()[2:] == ["hokim_12345,12345,,,,100"]
+    assert capsys.readouterr().err.endswith("the ends of ids, as Canvas's zip gives them: hokim_12345\n")
+    written(root, tmp_path, tmp_path / "out", "table")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_class_of_nobody_has_all_forms(root, tmp_path: Path) -> None:
     for form in [*FORMS, "similar"]:
         assert written(root, tmp_path, tmp_path / "out", form)
@@ -140,7 +153,7 @@ def test_the_commands_reach_them(root, graded, tmp_path: Path) -> None:
     assert "<h2 id=" in (tmp_path / "pairs.html").read_text(encoding="utf-8")
     done = course(root, "report", NAME, "--course", graded, "--format", "csv", "--output", graded)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"course: {graded} cannot be written: Is a directory\n"
+    assert done.stderr == f"course: {graded} is a folder: name a file with --output\n"
 
 
 def test_an_unknown_form_is_one_line(root) -> None:

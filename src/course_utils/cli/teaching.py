@@ -83,7 +83,7 @@ def grade(
     grade(order, new_console())
 
 
-Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write to it.")]
+Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write to this file.")]
 
 
 @app.command()
@@ -115,10 +115,11 @@ def report(
 @app.command()
 def similar(name: Name, course: Course = Path(), output: Output = None, db: Db = "") -> None:
     """List pairs of graded submissions that resemble each other; FILE is a page with both side by side."""
-    with grade_extra():
-        from course_utils.grading.results import show_similar
     root, _ = repository_of(name)
-    show_similar(root, name, course, db, output, new_console())
+    with grade_extra():  # scikit-learn is imported on the way
+        from course_utils.grading.results import show_similar
+
+        show_similar(root, name, course, db, output, new_console())
 
 
 @app.command()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from course_utils.notebooks import Problem
 
 FEWEST = 10  # submissions: a correlation of fewer says nothing
-LONGEST_MESSAGE = 120
+LONGEST_MESSAGE = 300
 MOST_MESSAGES = 3
 
 
@@ -84,6 +84,11 @@ def points_of(score: Score, cells: Sequence[str]) -> float:
     return math.fsum(score.points.get(cell, 0.0) for cell in cells)
 
 
+def cut(words: str, most: int) -> str:
+    """The words, at most so many letters of them."""
+    return words if len(words) <= most else words[: most - 1] + "…"
+
+
 def discrimination(item: Sequence[float], rest: Sequence[float]) -> float | None:
     """The corrected item-total correlation: Pearson's, of the points of an item with those of the rest of the test.
 
@@ -134,5 +139,4 @@ def _has_all(score: Score, cells: Sequence[str]) -> bool:
 def _first_message(score: Score, cells: Sequence[str]) -> str:
     failed = (each for each in score.record.verdicts if not each.passed) if score.record else ()
     verdict = next((each for each in failed if each.grade_id in cells), None)
-    line = verdict.message.strip().split("\n")[0] if verdict else ""
-    return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
+    return cut(verdict.message.strip().split("\n")[0], LONGEST_MESSAGE) if verdict else ""

@@ -133,6 +133,12 @@ def moodle_text(name: str, scores: Sequence[Score], problems: Sequence[Problem],
     return _csv(rows)
 
 
+def named_by_canvas(scores: Sequence[Score], known: Mapping[str, Person]) -> list[str]:
+    """The students whose number is taken from an id such as ``hokim_12345``, since nobody gave another."""
+    ids = (score.student for score in settled(scores))
+    return [student for student in ids if not known.get(student, Person()).lms_user_id]
+
+
 def settled(scores: Sequence[Score]) -> list[Score]:
     """The scores that no person has to look at any more, in the order of the students' ids."""
     return [score for score in by_student(scores) if not score.pending]
@@ -218,7 +224,7 @@ def _feedback(score: Score, problems: Sequence[Problem]) -> str:
 
 
 def _worth(problems: Sequence[Problem]) -> float:
-    return sum(sum({**problem.visible, **problem.hidden}.values()) for problem in problems)
+    return sum(sum({**problem.visible, **problem.hidden, **problem.written}.values()) for problem in problems)
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> str:

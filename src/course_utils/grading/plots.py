@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from course_utils.grading.items import FEWEST, Item
+from course_utils.grading.items import FEWEST, Item, cut
 from course_utils.interactive import themed_svg
 from course_utils.plotting import PALETTE, course_style
 
@@ -64,8 +64,8 @@ def shares(items: Sequence[Item]) -> str:
         for kind, colour, label in ((False, "blue", "problem"), (True, "orange", "one of its cells")):
             places = [place for place, item in enumerate(items) if item.cell is kind]
             widths = [items[place].share for place in places]
-            ax.barh(places, widths, 0.8 if not kind else 0.5, color=PALETTE[colour], label=label)
-        _rows(ax, [("" if item.cell is False else "   ") + item.title for item in items])
+            ax.barh(places, widths, 0.5 if kind else 0.8, color=PALETTE[colour], label=label)
+        _rows(ax, [item.title for item in items])
         _percent(ax, "share of submissions with all points")
         ax.figure.legend(loc="outside upper left", ncols=2)
 
@@ -111,8 +111,7 @@ def _height(items: Sequence[Item]) -> float:
 
 def _rows(ax: Axes, labels: Sequence[str]) -> None:
     """Name the rows, the first on top; a title is text, and no mathematics."""
-    cut = [label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…" for label in labels]
-    ax.set_yticks(range(len(labels)), cut, parse_math=False)
+    ax.set_yticks(range(len(labels)), [cut(label, LONGEST_LABEL) for label in labels], parse_math=False)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
@@ -128,5 +127,5 @@ def _svg(prefix: str, alt: str, height: float, draw: Callable[[Axes], None]) -> 
         figure = Figure(figsize=(6.6, height))
         draw(figure.subplots())
         written = io.StringIO()
-        figure.savefig(written, format="svg", metadata={"Date": None})
+        figure.savefig(written, format="svg")
     return themed_svg(written.getvalue(), prefix=prefix, alt=alt)

@@ -15,7 +15,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from course_utils.grading.items import Item, cells_of, graded, items, points_of
+from course_utils.grading.items import Item, cells_of, cut, graded, items, points_of
 from course_utils.grading.outputs import printable
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from course_utils.notebooks import Problem
 
 FORMULA = "=+-@\t\r＝＋－＠"  # a spreadsheet would run a cell that begins so
+LONGEST_MESSAGE = 80  # in a table
 
 
 def table(scores: Sequence[Score], problems: Sequence[Problem]) -> Table:
@@ -139,7 +140,7 @@ def remarks(score: Score) -> list[str]:
 
 
 def _words(item: Item) -> str:
-    return f"{item.messages[0][0]} ({item.messages[0][1]})" if item.messages else ""
+    return f"{cut(item.messages[0][0], LONGEST_MESSAGE)} ({item.messages[0][1]})" if item.messages else ""
 
 
 def _text(words: str) -> Text:

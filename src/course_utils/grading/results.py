@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,19 @@ import nbformat
 from rich.console import Console
 
 from course_utils import release
+from course_utils._errors import CourseError
 from course_utils.grading import pages, platforms, report
-from course_utils.grading.gradebook import Book, Score
+from course_utils.grading.gradebook import Book, Person, Score
 from course_utils.grading.items import graded
 
 if TYPE_CHECKING:
     from course_utils.notebooks import Problem
 
 WIDTH = 200  # columns of a table in a file
+
+
+class OutputError(CourseError):
+    """A file that cannot be written; the message is one line."""
 
 
 def show_report(root: Path, name: str, course: Path, db: str, form: str, output: Path | None, console: Console) -> None:
@@ -35,7 +40,7 @@ def show_report(root: Path, name: str, course: Path, db: str, form: str, output:
         console: where tables go, and what was written is said.
 
     Raises:
-        GradebookError, ReleaseError, PlatformError: one line each.
+        GradebookError, ReleaseError, PlatformError, OutputError: one line each.
     """
     problems = release.build(root, name).problems
     with Book(course, db) as book:
@@ -51,7 +56,7 @@ def show_report(root: Path, name: str, course: Path, db: str, form: str, output:
     else:
         make = platforms.canvas_text if form == "canvas" else platforms.moodle_text
         text = make(name, scores, problems, known)
-        _say_who_is_left_out(scores)
+        _say_what_to_know(form, scores, known)
     _give(text, output, console)
 
 
@@ -67,7 +72,7 @@ def show_similar(root: Path, name: str, course: Path, db: str, output: Path | No
         console: where the table goes, and what was written is said.
 
     Raises:
-        GradebookError, ReleaseError, PlatformError: one line each.
+        GradebookError, ReleaseError, PlatformError, OutputError: one line each.
     """
     from course_utils.grading import similar  # scikit-learn takes two seconds to import
 
@@ -93,20 +98,27 @@ def _give(text: str, output: Path | None, console: Console) -> None:
     """Print a text as it is, or write it to a file, whole or not at all.
 
     Raises:
-        GradebookError: the file cannot be written.
+        OutputError: the file cannot be written.
     """
     if output is None:
         print(text, end="")
         return
+    if output.is_dir():
+        raise OutputError(f"{output} is a folder: name a file with --output")
     try:
         release.write_atomically(output, text.encode("utf-8", "replace"))
     except OSError as error:
-        raise platforms.PlatformError(f"{output} cannot be written: {error.strerror}") from error
+        raise OutputError(f"{output} cannot be written: {error.strerror}") from error
     console.print(f"Written: {output}", markup=False)
 
 
-def _say_who_is_left_out(scores: Sequence[Score]) -> None:
+def _say_what_to_know(form: str, scores: Sequence[Score], known: Mapping[str, Person]) -> None:
+    """Say on stderr, beside the file, who is not in it, and whose number was read from the id."""
     left = len(scores) - len(platforms.settled(scores))
     if left:
         words = "pending review and left out: give them their points in nbgrader's formgrader, then make the file again"
         print(f"course: {left} of {len(scores)} are {words}", file=sys.stderr)
+    read = platforms.named_by_canvas(scores, known) if form == "canvas" else []
+    if read:
+        words = f"numbers for Canvas are the ends of ids, as Canvas's zip gives them: {report.one_line(read[0])}"
+        print(f"course: {len(read)} {words}", file=sys.stderr)
