@@ -146,6 +146,33 @@ def test_killed_at_ten_moments_it_goes_on_where_it_was(root: Path, made, tmp_pat
     assert exported(root, killed) == exported(root, calm)
 
 
+def test_three_instructors_at_once_lose_nothing(root: Path, made, tmp_path: Path, db: str) -> None:
+    """Two grade the same assignment, one another; nobody has made the gradebook before."""
+    other = "02-sums"
+    with contextlib.suppress(FileExistsError):
+        (root / "solutions" / other).mkdir()
+        source = (root / "solutions" / NAME / f"{NAME}.md").read_text(encoding="utf-8")
+        (root / "solutions" / other / f"{other}.md").write_text(source, encoding="utf-8")
+    a_class(tmp_path, made, 4)
+    for student in (tmp_path / "submitted").iterdir():
+        text = (student / NAME / f"{NAME}.ipynb").read_text(encoding="utf-8").replace(NAME, other)
+        (student / other).mkdir()
+        (student / other / f"{other}.ipynb").write_text(text, encoding="utf-8")
+    where = ("--course", tmp_path, *(("--db", db) if db else ()))
+    together = [start(root, "grade", name, *where, "--workers", 1) for name in (NAME, NAME, other)]
+    for process in together:
+        out, err = process.communicate(timeout=300)
+        assert (process.returncode, err) == (0, ""), out
+        assert "4 to grade" in out or "graded before" in out
+        assert f"Gradebook: {'postgresql+psycopg://teacher:***@' if db else tmp_path}" in out
+    for name in (NAME, other):
+        status, table, err = course(root, "report", name, *where, "--format", "csv")
+        assert (status, err) == (0, "")
+        assert [line.split(",")[1:5:3] for line in table.splitlines()[1:]] == [
+            ["s000", "100"], ["s001", "50"], ["s002", "70"], ["s003", "0"],
+        ]  # fmt: skip
+
+
 def test_another_grader_beside_it_takes_nothing_from_it(root: Path, made, tmp_path: Path) -> None:
     folder = a_class(tmp_path, made, 1)
     with socket.socket() as taken:  # where Dask would like to show its dashboard
