@@ -72,11 +72,11 @@ def course_folder(folder: Path, made: release.Released, size: int) -> Path:
 
 
 class Memory(threading.Thread):
-    """The most memory that a process and all below it have had, shared pages counted once, looked at every 5 s."""
+    """The most memory that a process and all below it have had, shared pages counted once."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, every: float) -> None:
         super().__init__(daemon=True)
-        self.process, self.most, self.over = psutil.Process(pid), 0, threading.Event()
+        self.process, self.every, self.most, self.over = psutil.Process(pid), every, 0, threading.Event()
 
     def now(self) -> int:
         """Bytes at this moment."""
@@ -90,15 +90,17 @@ class Memory(threading.Thread):
 
     def run(self) -> None:
         """Look until it is over."""
-        while not self.over.wait(5):
+        while not self.over.wait(self.every):
             try:
                 self.most = max(self.most, self.now())
             except psutil.Error:
                 return
 
 
-def timed(folder: Path, *command: object, line: Callable[[float, Memory], None] = lambda *_: None) -> dict[str, float]:
-    """Run a command: seconds by the clock, seconds until its first result, most memory in MiB."""
+def timed(
+    folder: Path, *command: object, line: Callable[[float, Memory], None] = lambda *_: None, every: float = 5
+) -> dict[str, float]:
+    """Run a command: seconds by the clock, seconds until its first result, most memory in MiB, looked at every 5 s."""
     began = time.monotonic()
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     with subprocess.Popen(
@@ -109,7 +111,7 @@ def timed(folder: Path, *command: object, line: Callable[[float, Memory], None] 
         stderr=subprocess.DEVNULL,
         text=True,
     ) as process:
-        memory = Memory(process.pid)
+        memory = Memory(process.pid, every)
         memory.start()
         first = 0.0
         assert process.stdout is not None

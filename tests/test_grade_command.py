@@ -6,21 +6,22 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from distributed import LocalCluster
 from support import small_repository, stub, submission
 
 from course_utils import release
 from course_utils.grading.grader import Task
 from course_utils.grading.records import Submission
-from course_utils.grading.schedule import grade_all, workers
+from course_utils.grading.schedule import ScheduleError, grade_all, workers
 
 NAME = "01-sums"
 COURSE = Path(sys.executable).parent / "course"
@@ -145,6 +146,33 @@ def test_killed_at_ten_moments_it_goes_on_where_it_was(root: Path, made, tmp_pat
     assert exported(root, killed) == exported(root, calm)
 
 
+def test_three_instructors_at_once_lose_nothing(root: Path, made, tmp_path: Path, db: str) -> None:
+    """Two grade the same assignment, one another; nobody has made the gradebook before."""
+    other = "02-sums"
+    with contextlib.suppress(FileExistsError):
+        (root / "solutions" / other).mkdir()
+        source = (root / "solutions" / NAME / f"{NAME}.md").read_text(encoding="utf-8")
+        (root / "solutions" / other / f"{other}.md").write_text(source, encoding="utf-8")
+    a_class(tmp_path, made, 4)
+    for student in (tmp_path / "submitted").iterdir():
+        text = (student / NAME / f"{NAME}.ipynb").read_text(encoding="utf-8").replace(NAME, other)
+        (student / other).mkdir()
+        (student / other / f"{other}.ipynb").write_text(text, encoding="utf-8")
+    where = ("--course", tmp_path, *(("--db", db) if db else ()))
+    together = [start(root, "grade", name, *where, "--workers", 1) for name in (NAME, NAME, other)]
+    for process in together:
+        out, err = process.communicate(timeout=300)
+        assert (process.returncode, err) == (0, ""), out
+        assert "4 to grade" in out or "graded before" in out
+        assert f"Gradebook: {'postgresql+psycopg://teacher:***@' if db else tmp_path}" in out
+    for name in (NAME, other):
+        status, table, err = course(root, "report", name, *where, "--format", "csv")
+        assert (status, err) == (0, "")
+        assert [line.split(",")[1:5:3] for line in table.splitlines()[1:]] == [
+            ["s000", "100"], ["s001", "50"], ["s002", "70"], ["s003", "0"],
+        ]  # fmt: skip
+
+
 def test_another_grader_beside_it_takes_nothing_from_it(root: Path, made, tmp_path: Path) -> None:
     folder = a_class(tmp_path, made, 1)
     with socket.socket() as taken:  # where Dask would like to show its dashboard
@@ -154,20 +182,111 @@ def test_another_grader_beside_it_takes_nothing_from_it(root: Path, made, tmp_pa
         assert "1 to grade" in grade(root, folder)
 
 
-def test_one_worker_or_several_one_of_them_killed_give_the_same_grades(root: Path, made, tmp_path: Path) -> None:
+class ByHand:
+    """A Dask scheduler and workers, each a process of its own as one starts them in terminals."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.processes = folder, []
+        self.scheduler = self.dask("scheduler", "--host", "127.0.0.1", "--port", 0, "--no-dashboard")
+        self.wait_for("Scheduler at:")
+        self.address = re.findall(r"Scheduler at: +(\S+)", self.log())[0]
+
+    def dask(self, *words: object, path: str = "") -> subprocess.Popen[bytes]:
+        before = os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH"))))
+        with open(self.folder / "dask.log", "ab") as log:
+            command = [str(word) for word in (COURSE.with_name("dask"), *words)]
+            env = {**os.environ, "PYTHONPATH": before}
+            self.processes.append(subprocess.Popen(command, cwd=self.folder, env=env, stdout=log, stderr=log))
+        return self.processes[-1]
+
+    def worker(self, path: Path | str = "") -> subprocess.Popen[bytes]:
+        words = ("--nthreads", 1, "--no-nanny", "--no-dashboard", "--local-directory", self.folder)
+        count = self.log().count("Registered to:")
+        started = self.dask("worker", self.address, *words, path=str(path))
+        self.wait_for("Registered to:", count)
+        return started
+
+    def kill(self, worker: subprocess.Popen[bytes]) -> None:
+        count = self.log().count("Remove worker")
+        worker.kill()
+        self.wait_for("Remove worker", count)
+
+    def log(self) -> str:
+        return (self.folder / "dask.log").read_text(encoding="utf-8")
+
+    def wait_for(self, words: str, count: int = 0) -> None:
+        """Wait until the log has said it more often."""
+        deadline = time.monotonic() + 60
+        while self.log().count(words) <= count:
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def by_hand(tmp_path: Path) -> Iterator[ByHand]:
+    dask = ByHand(tmp_path)
+    yield dask
+    dask.end()
+
+
+def test_local_workers_or_a_scheduler_by_hand_one_worker_killed_give_the_same_grades(
+    root: Path, made, tmp_path: Path, by_hand: ByHand
+) -> None:
     one, killed = (a_class(tmp_path / name, made, 30) for name in ("one", "killed"))
     grade(root, one, "--workers", 1)
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster:
-        pids = [worker.process.pid for worker in cluster.workers.values()]
-        process = start(root, "grade", NAME, "--course", killed, "--scheduler", cluster.scheduler_address)
-        with process:
-            assert process.stdout is not None
-            while "s0" not in process.stdout.readline():
-                continue
-            os.kill(pids[0], signal.SIGKILL)
-            process.stdout.read()
-        assert process.returncode == 0
+    first, _ = by_hand.worker(), by_hand.worker()
+    process = start(root, "grade", NAME, "--course", killed, "--scheduler", by_hand.address)
+    with process:
+        assert process.stdout is not None
+        while "s0" not in process.stdout.readline():
+            continue
+        first.kill()
+        process.stdout.read()
+    assert process.returncode == 0
     assert exported(root, killed) == exported(root, one)
+
+
+OTHER = """
+from importlib import metadata
+original = metadata.version
+metadata.version = lambda name: "9.9" if name == "torch" else original(name)
+"""
+
+
+def test_a_scheduler_that_cannot_grade_is_one_line(root: Path, made, tmp_path: Path, by_hand: ByHand) -> None:
+    """Without workers; with one that has another torch; with one that lacks the grader; when it goes away."""
+
+    handed_in = [Submission(f"s{n}", json.dumps(submission(made, {})).encode()) for n in range(6)]
+
+    def grading() -> None:
+        with workers(1, by_hand.address) as client:
+            for _ in grade_all(client, Task.of(root, NAME), handed_in):
+                by_hand.scheduler.kill()
+
+    def said() -> str:
+        with pytest.raises(ScheduleError) as caught:
+            grading()
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    assert "has no workers: start some with `dask worker`" in said()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "sitecustomize.py").write_text(OTHER)
+    odd = by_hand.worker(tmp_path / "other")
+    assert "has torch 9.9, here it is " in said()
+    by_hand.kill(odd)
+    (tmp_path / "lacking" / "course_utils").mkdir(parents=True)
+    (tmp_path / "lacking" / "course_utils" / "__init__.py").write_text("")
+    odd = by_hand.worker(tmp_path / "lacking")
+    assert "a worker cannot grade (ModuleNotFoundError" in said()
+    by_hand.kill(odd)
+    by_hand.worker()
+    assert "the scheduler or its last worker went away: start them again" in said()
 
 
 def test_many_workers_take_every_submission_once(root: Path, made) -> None:
@@ -215,6 +334,7 @@ def test_a_half_written_course_toml_stops_every_command(
         (("grade", "02-none"), "no assignment '02-none'"),
         (("grade", NAME, "--course", "nowhere"), "nowhere"),
         (("grade", NAME, "--archive", "nothing.zip"), "nothing.zip"),
+        (("grade", NAME, "--scheduler", "localhost:8786"), "--scheduler: localhost:8786 is no address"),
         (("grade", NAME, "--scheduler", "tcp://127.0.0.1:1"), "no Dask scheduler answers at tcp://127.0.0.1:1"),
         (("grade", NAME, "--db", "sqlite:////proc/none.db"), "none.db"),
         (("grade", NAME, "--student", "nobody"), "nobody"),

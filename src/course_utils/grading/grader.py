@@ -84,7 +84,7 @@ class Task:
 
     def fingerprint(self, submission: Submission, *, unsafe: bool = False) -> str:
         """Changes whenever grading this submission might give something else."""
-        parts: list[Any] = [self.name, self.source, self.released, asdict(self.limits), _versions(), unsafe]
+        parts: list[Any] = [self.name, self.source, self.released, asdict(self.limits), versions(), unsafe]
         parts += [submission.notes, submission.refusal, submission.timestamp]
         digest = hashlib.sha256(json.dumps(parts).encode())
         for name, content in [*self.extras.items(), *submission.files.items(), ("", submission.notebook)]:
@@ -93,11 +93,12 @@ class Task:
 
 
 @cache
-def _versions() -> list[str]:
+def versions() -> dict[str, str]:
     """What a verdict may depend on besides the assignment: Python, the libraries, the package's own code."""
     folder = Path(course_utils.__file__).parent
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.rglob("*.py"))))
-    return [platform.python_version(), *map(version, ("torch", "numpy", "ipython")), digest.hexdigest()]
+    libraries = {name: version(name) for name in ("torch", "numpy", "ipython")}
+    return {"Python": platform.python_version(), **libraries, "this package's code": digest.hexdigest()[:16]}
 
 
 @lru_cache(maxsize=8)

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from importlib.metadata import version
 from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
+from distributed.utils import silence_logging_cmgr
+from distributed.versions import VersionMismatchWarning
 
 from course_utils._errors import CourseError
-from course_utils.grading.grader import Grader, Task
+from course_utils.grading.grader import Grader, Task, versions
 from course_utils.grading.records import Graded, Submission, submission_from_json, submission_to_json
 
 IN_FLIGHT = 4  # submissions for each thread: enough to keep it busy, few enough to keep memory flat
-KEEPER = "course-grader"
 # Dask looks at its workers' stacks a hundred times a second, and at the machine twice: nobody reads that here.
 QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.interval": "10s"}
 THREADS = 4  # of one worker process: they share its warm parents, and wait most of the time
@@ -30,16 +35,28 @@ class ScheduleError(CourseError):
     """There are no workers to be had; one line that says what to do."""
 
 
+def _versions() -> dict[str, str]:
+    return {"distributed": version("distributed"), **versions()}
+
+
+def _compare(which: str, theirs: Mapping[str, str], ours: Mapping[str, str]) -> None:
+    """Refuse who has other versions: the same submission would get other verdicts there, and nobody could say why."""
+    for name in ours:
+        if theirs[name] != ours[name]:
+            found = f"{name} {theirs[name]}, here it is {ours[name]}"
+            raise ScheduleError(f"{which} has {found}: install the same versions on all, with requirements.lock")
+
+
 class Keeper(WorkerPlugin):
     """Holds a worker's grader, so that its warm parents serve all its submissions."""
 
-    name = KEEPER
-
-    def __init__(self, unsafe: bool) -> None:
-        self.unsafe = unsafe
+    def __init__(self, client: Client, unsafe: bool) -> None:
+        self.name, self.unsafe = _keeper(client), unsafe
+        self.versions = _versions()
 
     def setup(self, worker: Worker) -> None:
-        """Start the grader; where there is no sandbox, the client learns it."""
+        """Start the grader; where there is no sandbox, or another version of anything, the client learns it."""
+        _compare(f"the worker at {worker.address}", _versions(), self.versions)
         self.grader = Grader(unsafe=self.unsafe).__enter__()
 
     def teardown(self, worker: Worker) -> None:
@@ -47,9 +64,14 @@ class Keeper(WorkerPlugin):
         self.grader.__exit__(None, None, None)
 
 
-def _grade(task: Task, submission: str) -> str:
+def _keeper(client: Client) -> str:
+    """Its name: two who grade with the same workers have one each."""
+    return f"course-grader-{client.id}"
+
+
+def _grade(name: str, task: Task, submission: str) -> str:
     """What a worker does."""
-    keeper = get_worker().plugins[KEEPER]
+    keeper = get_worker().plugins[name]
     assert isinstance(keeper, Keeper)
     return keeper.grader.grade(task, submission_from_json(submission)).to_json()
 
@@ -64,12 +86,14 @@ def workers(count: int, scheduler: str | None = None, *, unsafe: bool = False) -
         unsafe: run students' code without a sandbox.
 
     Raises:
-        ScheduleError: the scheduler cannot be reached, or has no workers.
+        ScheduleError: the scheduler cannot be reached, has no workers, or some with other versions.
         SandboxError: a worker has no sandbox.
     """
     with dask.config.set(QUIET), contextlib.ExitStack() as stack:
         address: Any = scheduler
-        if address is None:
+        if scheduler is not None:
+            _check_address(scheduler)
+        else:
             address = stack.enter_context(
                 LocalCluster(
                     n_workers=-(-count // THREADS),
@@ -80,14 +104,48 @@ def workers(count: int, scheduler: str | None = None, *, unsafe: bool = False) -
                     silence_logs=logging.CRITICAL,
                 )
             )
+        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # an error is said in one line, by us
+        client = stack.enter_context(_connected(address))
         try:
-            client = stack.enter_context(Client(address, timeout=10, set_as_default=False))
-        except OSError as error:
-            raise ScheduleError(f"no Dask scheduler answers at {scheduler}: start one with `dask scheduler`") from error
-        if not client.scheduler_info()["workers"]:
-            raise ScheduleError(f"the scheduler at {scheduler} has no workers: start some with `dask worker`")
-        client.register_plugin(Keeper(unsafe))
-        yield client
+            _hand_out(client, unsafe)
+            yield client
+        finally:
+            if scheduler is not None and client.status == "running":
+                with contextlib.suppress(Exception):  # some have none: why, is said already
+                    client.unregister_worker_plugin(_keeper(client))
+
+
+def _check_address(scheduler: str) -> None:
+    with contextlib.suppress(ValueError):  # a port that is no number
+        parts = urlsplit(scheduler)
+        if parts.scheme in ("tcp", "tls") and parts.hostname and parts.port:
+            return
+    raise ScheduleError(f"--scheduler: {scheduler} is no address: give one such as tcp://host:8786")
+
+
+def _connected(address: Any) -> Client:
+    try:
+        with warnings.catch_warnings(action="ignore", category=VersionMismatchWarning):  # the Keeper looks at more
+            return Client(address, timeout=10, set_as_default=False)
+    except OSError as error:
+        raise ScheduleError(f"no Dask scheduler answers at {address}: start one with `dask scheduler`") from error
+
+
+def _hand_out(client: Client, unsafe: bool) -> None:
+    """Give every worker a grader."""
+    if not client.scheduler_info()["workers"]:
+        raise ScheduleError(
+            f"the scheduler at {client.scheduler.address} has no workers: start some with `dask worker`"
+        )
+    try:
+        client.register_plugin(Keeper(client, unsafe))
+    except CourseError:
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split())
+        raise ScheduleError(
+            f"a worker cannot grade ({words}): install this package with its extra 'grade' on every worker"
+        ) from error
 
 
 def grade_all(
@@ -97,13 +155,16 @@ def grade_all(
 
     A worker that dies has its submissions graded elsewhere. Where the grader itself fails with a submission, several
     times, it comes back with the reason, and the others go on.
+
+    Raises:
+        ScheduleError: the scheduler, or the last worker, went away.
     """
     shared = client.scatter(task, broadcast=True, hash=False)
     waiting = iter(submissions)
     known: dict[Any, Submission] = {}
 
     def submit(submission: Submission) -> Future:
-        future = client.submit(_grade, shared, submission_to_json(submission), pure=False, retries=2)
+        future = client.submit(_grade, _keeper(client), shared, submission_to_json(submission), pure=False, retries=2)
         known[future.key] = submission
         return future
 
@@ -120,6 +181,11 @@ def grade_all(
 def _answer(future: Future) -> Graded | str:
     try:
         return Graded.from_json(future.result())
+    except CancelledError as error:
+        raise ScheduleError(
+            "the scheduler or its last worker went away: start them again, then run this again; what was recorded so "
+            "far is kept"
+        ) from error
     except KilledWorker:
         return "the worker that graded it died several times: look at the machine's log"
     except Exception as error:
