@@ -6,10 +6,11 @@ import dataclasses
 import json
 from pathlib import Path
 
+import nbformat
 import pytest
 from nbgrader.api import Gradebook
 from rich.console import Console
-from support import WRITTEN, small_repository, stub, submission
+from support import WRITTEN, small_repository, submission
 
 from course_utils import release
 from course_utils.grading import commands
@@ -106,12 +107,12 @@ def test_a_new_rule_for_lateness_is_previewed_without_grading(graded: Class) -> 
     assert graded.totals() == recorded
 
 
-def test_before_there_is_a_gradebook_all_are_new(graded: Class, tmp_path: Path) -> None:
-    fresh = Class(graded.root, tmp_path)
-    fresh.hand_in("kim", stub(release.build(graded.root, NAME)))
-    before = fresh.files()
-    assert "0 up, 0 down, 0 same, 1 new" in fresh.grade(preview=True)
-    assert fresh.files() == before
+def test_before_there_is_a_gradebook_none_is_made(tmp_path: Path) -> None:
+    (tmp_path / "course").mkdir()
+    with copied(tmp_path / "course", "", NAME) as (copy, recorded):
+        assert (copy / "gradebook.db").is_file()
+        assert recorded == []
+    assert list((tmp_path / "course").iterdir()) == []
 
 
 def test_another_courses_gradebook_is_refused(graded: Class, tmp_path: Path) -> None:
@@ -119,16 +120,24 @@ def test_another_courses_gradebook_is_refused(graded: Class, tmp_path: Path) -> 
     other.hand_in("kim", {})
     with Book(tmp_path) as book, Gradebook(book.url) as stock:
         stock.add_assignment("hw1")
-    for preview in (True, False):
-        with pytest.raises(GradebookError, match=r"of another course \(it has hw1\): give this course's with --db"):
-            other.grade(preview=preview)
+    with pytest.raises(GradebookError, match=r"of another course \(it has hw1\): give this course's with --db"):
+        other.grade(preview=True)
 
 
-def test_the_copy_holds_every_row(graded: Class) -> None:
-    with copied(graded.course, "", NAME) as (copy, recorded), Book(copy) as book, Book(graded.course) as original:
-        assert book.done(NAME) == original.done(NAME) != {}
-        assert book.scores(NAME) == recorded == original.scores(NAME)
-        assert book.cells(NAME) == original.cells(NAME)
+def test_the_copy_holds_every_row_wherever_it_comes_from(graded: Class, tmp_path: Path, db: str) -> None:
+    with Book(graded.course) as book:
+        records = [score.record for score in book.scores(NAME) if score.record]
+        source = nbformat.reads(release.build(graded.root, NAME).instructor.decode(), as_version=4)
+    with Book(tmp_path, db) as original:
+        original.register(NAME, source)
+        for record in records:
+            original.write(record, f"of {record.student}", "2026-10-13 11:00:00 UTC")
+        with copied(tmp_path, db, NAME) as (copy, recorded), Book(copy) as book:
+            assert book.done(NAME) == original.done(NAME) != {}
+            assert book.scores(NAME) == recorded == original.scores(NAME)
+            assert book.cells(NAME) == original.cells(NAME)
+            book.register("02-more", source)
+        assert original.assignments() == [NAME]
 
 
 def test_a_database_that_cannot_be_is_one_line(graded: Class) -> None:

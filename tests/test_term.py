@@ -213,9 +213,9 @@ def grade_anew(book: Book, made: release.Released, *arrivals: tuple[str, str]) -
         book.write(recorded(made, student), f"of {student}", stamp)
 
 
-def penalties(course: Path) -> dict[str, tuple[float, float]]:
+def penalties(course: Path, db: str = "") -> dict[str, tuple[float, float]]:
     """What is read after course.toml may have changed: nothing is graded."""
-    with Book(course) as book:
+    with Book(course, db) as book:
         return {score.student: (score.penalty, score.total) for score in book.scores(NAME)}
 
 
@@ -227,9 +227,11 @@ def stock(book: Book) -> dict[str, tuple[object, ...]]:
         }
 
 
-def test_due_date_extension_and_penalty_are_in_nbgraders_tables(tmp_path: Path, made: release.Released) -> None:
+def test_due_date_extension_and_penalty_are_in_nbgraders_tables(
+    tmp_path: Path, made: release.Released, db: str
+) -> None:
     write(tmp_path, RULES + '    extensions.lee = "1 day"\n    extensions.ann = "3 weeks"')
-    with Book(tmp_path) as book:
+    with Book(tmp_path, db) as book:
         grade_anew(book, made, ("kim", LATE), ("lee", LATE), ("ann", LATE), ("tim", "2026-10-12 12:00:00 UTC"))
         due = datetime(2026, 10, 12, 12)
         assert stock(book) == {
@@ -242,8 +244,10 @@ def test_due_date_extension_and_penalty_are_in_nbgraders_tables(tmp_path: Path, 
         assert (kim.score, kim.penalty, kim.total, kim.late_seconds) == (100, 20, 80, 30 * HOUR)
 
 
-def test_a_changed_file_changes_penalties_and_nothing_is_graded(tmp_path: Path, made: release.Released) -> None:
-    with Book(write(tmp_path, RULES)) as book:
+def test_a_changed_file_changes_penalties_and_nothing_is_graded(
+    tmp_path: Path, made: release.Released, db: str
+) -> None:
+    with Book(write(tmp_path, RULES), db) as book:
         grade_anew(book, made, ("kim", LATE))
     for text, expected in [
         (RULES, 20),
@@ -256,8 +260,8 @@ def test_a_changed_file_changes_penalties_and_nothing_is_graded(tmp_path: Path, 
         (RULES, 20),
     ]:
         write(tmp_path, text)
-        assert penalties(tmp_path) == {"kim": (expected, 100 - expected)}
-    with Book(tmp_path) as book:
+        assert penalties(tmp_path, db) == {"kim": (expected, 100 - expected)}
+    with Book(tmp_path, db) as book:
         assert book.done(NAME) == {"kim": "of kim"}
 
 

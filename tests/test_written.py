@@ -32,7 +32,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(root: Path) -> release.Released:
-    return release.release(root, NAME)
+    return release.build(root, NAME)
 
 
 def handed_in(made: release.Released, why: str) -> NotebookNode:
@@ -188,7 +188,7 @@ def test_a_persons_points_stay_when_it_is_graded_again(book: Book, records: dict
 def test_the_report_and_the_feedback_show_it(book: Book, made: release.Released) -> None:
     lines = report.csv_text(list(scores(book).values()), made.problems).splitlines()
     assert lines[0].endswith(",mean,spread,why,pending_review,unsafe,notes")
-    assert ",100,110,50,50,0,yes,no,0" in lines[1]
+    assert lines[1].endswith(",50,50,0,yes,no,0")
     page = write_feedback(book.course, NAME, ["ann"])[0].read_text(encoding="utf-8")
     assert "A sum of nothing" in page
     assert "javascript:x" not in page

@@ -142,7 +142,7 @@ def _tell_lateness(book: Book, order: Order, console: Console) -> None:
         names = ", ".join(map(printable, unknown[:MOST_NAMED])) + ", …" * (len(unknown) > MOST_NAMED)
         words = f"{len(unknown)} without a timestamp.txt that can be read count as in time: {names}"
         console.print(Text(f"Note: {words}", style="yellow"))
-    there = {*book.students(), *(one.student for one in arrivals), *_folders(order.course)}
+    there = {*book.people(), *(one.student for one in arrivals), *_folders(order.course)}
     for student in sorted(set(book.term.of(order.name).extensions) - there):
         where = f"{order.course / FILE}: assignments.{order.name}.extensions.{printable(student)}"
         words = "nobody of that id has handed in anything, or is in the gradebook: is the id right?"

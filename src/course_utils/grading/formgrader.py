@@ -74,14 +74,14 @@ def serve(root: Path, course: Path, db: str, port: int, browser: bool) -> None:
         browser: whether to open one.
 
     Raises:
-        GradebookError, ReleaseError: one line each.
+        GradebookError, ReleaseError, TermError, OverlayError: one line each.
     """
     from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]
 
     with Book(course, db) as book:  # what is wrong with it is said now, and nbgrader finds it complete
-        url = book.url
+        url, private = book.url, book.term.overlay
     for name in release.assignments(root):  # nbgrader lists what it has the sources of
-        release.write_instructor_version(root, release.build(root, name))
+        release.write_instructor_version(root, release.build(root, name, private))
     _put_first("JUPYTER_CONFIG_PATH", root.absolute())
     _put_first("PATH", Path(sys.executable).parent)
     os.chdir(course)

@@ -235,11 +235,6 @@ class Book:
         with self._transaction() as gradebook:
             return sorted(gradebook.db.scalars(select(Assignment.name)))
 
-    def students(self) -> list[str]:
-        """The students that it knows, sorted, whether they handed in anything or not."""
-        with self._transaction() as gradebook:
-            return sorted(gradebook.db.scalars(select(Student.id)))
-
     def cells(self, name: str) -> dict[str, Cell]:
         """The cells of an assignment by grade_id, in no order that matters.
 

@@ -119,7 +119,7 @@ def show_term(known: Sequence[str], course: Path, db: str, form: str, console: C
         term = book.term
         term.require(known)
         book.check_course(known)
-        scores, students = {name: book.scores(name) for name in book.assignments()}, book.students()
+        scores, students = {name: book.scores(name) for name in book.assignments()}, book.people()
     handed_in = {(nfc(path.parts[-2]), path.name) for path in (course / "submitted").glob("*/*")}
     rows = standings(scores, students, handed_in, term)
     if form == "csv":
