@@ -21,6 +21,7 @@ from nbformat import NotebookNode
 from course_utils import notebooks, selfcheck
 from course_utils._errors import CourseError
 from course_utils.notebooks import as_released, is_solution
+from course_utils.places import found
 from course_utils.release import write_atomically
 
 NOT_BEGUN, BEGUN, READY, UNREADABLE = "not begun", "begun", "ready to hand in", "cannot be read"
@@ -68,22 +69,6 @@ class Standing:
         if not self.assignment:
             return "", ""
         return f"{self.earned:g} of {self.available:g}", f"{self.passed} of {self.problems}"
-
-
-def folder_of(here: Path) -> Path:
-    """The folder to look through: the nearest ``exercises/`` upwards that has notebooks in it, else ``here``."""
-    for folder in (here, *here.parents):
-        for candidate in (folder / "exercises", folder):
-            if candidate.name == "exercises" and found(candidate):
-                return candidate
-    return here
-
-
-def found(folder: Path) -> list[Path]:
-    """The notebooks in a folder and in the folders in it, in the order of their names; no checkpoints."""
-    paths = [*folder.glob("*.ipynb"), *folder.glob("*/*.ipynb")]
-    visible = (path for path in paths if not any(p.startswith(".") for p in path.relative_to(folder).parts))
-    return sorted(path for path in visible if path.is_file())
 
 
 def survey(
