@@ -39,4 +39,6 @@ def located(path: Path, here: Path) -> Path:
     if path.parent != Path():
         return path
     same = [notebook for notebook in found(folder_of(here)) if notebook.name == name]
-    return same[0] if len(same) == 1 else path
+    if len(same) != 1:
+        return path
+    return same[0].relative_to(here) if same[0].is_relative_to(here) else same[0]

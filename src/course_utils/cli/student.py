@@ -103,7 +103,7 @@ def _console() -> Console:
 def _show(console: Console, report: Report, notebook: Path) -> None:
     """Print the table, then what is not in it: the file, warnings and the summary."""
     console.print(_table(report))
-    console.print(f"Checked as it was saved: {notebook}", markup=False, style="dim", soft_wrap=True)
+    console.print(f"Checked as it was saved: {notebook}", markup=False, style="dim")
     for warning in report.warnings:
         console.print(f"Note: {warning}", markup=False, style="yellow")
     earned = sum(result.earned for result in report.results)
