@@ -41,7 +41,7 @@ class Standing:
         assignment: its name; empty where the notebook cannot be read.
         earned, available: points of the visible tests, so far and in all.
         hidden: points that the grader's hidden tests decide.
-        passed, problems: how many problems pass their visible tests, and how many there are.
+        passed, problems: how many problems pass their visible tests, and how many have some.
         state: "not begun", "begun", "ready to hand in" (all visible tests pass) or "cannot be read".
         note: what else is to be said, in one line.
     """
@@ -142,7 +142,7 @@ def _standing(path: Path, name: str, timeout: int, told: Callable[[str], None]) 
     return replace(
         start,
         earned=sum(result.earned for result in report.results),
-        passed=sum(result.status in ("passes", selfcheck.BY_HAND) for result in report.results),
+        passed=sum(result.status == "passes" for result in report.results),
         state=READY if report.passed else BEGUN,
         note=f"`course check {path.name}` has notes on it" if report.passed and report.warnings else "",
     )
@@ -154,7 +154,8 @@ def _before(nb: NotebookNode, path: str) -> Standing:
     available = sum(points for problem in problems for points in problem.visible.values())
     hidden = sum(points for problem in problems for points in problem.hidden.values())
     title = str(course.get("title", ""))
-    return Standing(path, course["assignment"], title, 0, available, hidden, 0, len(problems), NOT_BEGUN)
+    tested = sum(bool(problem.visible) for problem in problems)
+    return Standing(path, course["assignment"], title, 0, available, hidden, 0, tested, NOT_BEGUN)
 
 
 # --- the sum, and the page --------------------------------------------------------------------------------------
