@@ -14,7 +14,6 @@ from course_utils import advice, notebooks, release, selfcheck
 from course_utils.notebooks import grade_id
 
 NAME = "01-sums"
-AGAIN = "choose Run → Restart Kernel and Run All Cells, then save"
 Change = Callable[[NotebookNode], None]
 
 
@@ -69,9 +68,13 @@ FILES: dict[str, tuple[Change, str]] = {
     ),
     "out of order": (
         lambda nb: run_as(nb, setup=9, mean=8, spread=7),
-        f"cells were last run out of order, cell 'mean' before cell 'setup', which stands above it: {AGAIN}",
+        "cells were last run out of order, cell 'mean' before cell 'setup', which stands above it: run "
+        "them again from the top, then save",
     ),
-    "not run": (lambda nb: run_as(nb, mean=None), f"your cell 'mean' was not run before you saved: {AGAIN}"),
+    "not run": (
+        lambda nb: run_as(nb, mean=None),
+        "your cell 'mean' was not run before you saved: run it and its test, then save again",
+    ),
     "a test was changed": (edited_test, "cell 'mean-visible' was changed: it is not yours to edit, and the grader"),
     "a copy": (
         lambda nb: nb.cells.append(nbformat.from_dict({**cell_of(nb, "mean"), "execution_count": 99})),
@@ -137,7 +140,8 @@ def test_a_clean_run_tells_which_name_is_gone(answered: NotebookNode, case: str)
 
 def test_another_error_in_a_clean_run_sends_to_a_clean_run(answered: NotebookNode) -> None:
     ran = stopped(answered, "mean-visible", "IndexError", "list index out of range")
-    said = f"cell 'mean-visible' ran for you, but not in a clean run from the top: {AGAIN}, and see where it stops"
+    said = "cell 'mean-visible' ran for you, but not in a clean run from the top: choose Run → Restart Kernel and Run "
+    said += "All Cells, and see where it stops"
     assert advice.of_run(answered, ran, {"mean"}) == [said]
 
 

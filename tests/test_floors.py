@@ -29,7 +29,7 @@ FLOORS: dict[str, int | None] = {
     "party": None,
     **dict.fromkeys(("notebooks", "form", "overlay", "needs", "release", "selfcheck", "grading", "cli"), TOP),
     **dict.fromkeys(("measuring", "measurements", "plausibility", "ahead"), TOP),
-    **dict.fromkeys(("bench", "bench_table", "rivals", "bundle", "progress", "advice", "messages"), TOP),
+    **dict.fromkeys(("bench", "bench_table", "rivals", "bundle", "progress", "advice", "messages", "places"), TOP),
 }
 
 

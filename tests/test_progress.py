@@ -15,7 +15,7 @@ from support import fill, reads, reference, small_repository
 from typer.testing import CliRunner
 
 from course_utils import cli, progress, release, selfcheck
-from course_utils.progress import ProgressError, Standing, folder_of, summary, survey, write_page
+from course_utils.progress import ProgressError, Standing, summary, survey, write_page
 
 NAME = "01-sums"
 WRONG = "def mean(numbers):\n    return 0.0"
@@ -147,15 +147,6 @@ def test_nothing_found_and_nowhere_to_write_are_one_line(
     (tmp_path / progress.PAGE).mkdir()
     with pytest.raises(ProgressError, match=r"progress\.html cannot be written: Is a directory"):
         write_page(tmp_path, survey(tmp_path))
-
-
-def test_the_folder_is_the_nearest_one_called_exercises(put: Callable[..., Path], tmp_path: Path) -> None:
-    inside = put(f"exercises/{NAME}/{NAME}.ipynb").parent
-    assert folder_of(inside) == folder_of(tmp_path) == folder_of(inside.parent) == tmp_path / "exercises"
-    (tmp_path / "else" / "exercises").mkdir(parents=True)
-    assert folder_of(tmp_path / "else") == tmp_path / "exercises"  # that one is empty
-    (tmp_path / "exercises").rename(tmp_path / "work")
-    assert folder_of(tmp_path / "work") == tmp_path / "work"
 
 
 def test_the_command(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
-from support import SMALL, fill, reads, reference, small_repository, stub
+from support import ROOT, SMALL, fill, load_answers, reads, reference, small_repository, stub, submission
 
 from course_utils import notebooks, release
+from course_utils.grading.split import Student, judge
+from course_utils.grading.warm import Warm
 from course_utils.selfcheck import CheckError, Report, UnreadableError, check
 
 NAME = "01-sums"
@@ -246,3 +248,48 @@ def test_half_a_file_is_a_damaged_one(made: release.Released, tmp_path: Path) ->
     path.write_bytes(made.student[: len(made.student) // 2])
     with pytest.raises(UnreadableError, match="not a notebook, or a damaged one: save it again"):
         check(path)
+
+
+# --- the same words as the grader ---
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Warm]:
+    with Warm() as parent:
+        yield parent
+
+
+def wrong_answers(made: release.Released) -> dict[str, str]:
+    """For as many problems as there are some: a wrong answer that loses the visible test of its problem."""
+    visible = {name: set(problem.visible) for problem in made.problems for name in problem.solutions}
+    chosen: dict[str, str] = {}
+    for answer in load_answers(made.name):
+        alone = len(answer.cells) == 1 and not answer.enforced_by
+        for name, source in answer.cells.items():
+            if alone and answer.fails & visible[name]:
+                chosen.setdefault(name, source)
+    return chosen
+
+
+@pytest.mark.parametrize("name", ["01-selective-attention", "02-soft-dictionary"])
+def test_a_wrong_answer_is_told_the_same_here_as_by_the_grader(warm: Warm, name: str, tmp_path: Path) -> None:
+    made = release.build(ROOT, name)
+    wrong = wrong_answers(made)
+    nb = submission(made, wrong)
+    path = tmp_path / f"{name}.ipynb"
+    nbformat.write(nb, path)
+    connection, _ = warm.fork()
+    with connection:
+        verdicts = judge(reads(made.instructor), nb, Student(connection))
+    by_grader = {verdict.grade_id: verdict.message for verdict in verdicts}
+    compared = 0
+    for result, problem in zip(check(path).results, made.problems, strict=True):
+        (test,) = problem.visible
+        told = by_grader[test]
+        if told.startswith("your function changed its argument"):  # the grader sees it before the test's own words do
+            assert "changed" in result.message
+        else:
+            assert result.message == told or result.message.startswith(f"{told} (")
+        assert bool(result.message) == (not set(wrong).isdisjoint(problem.solutions))
+        compared += bool(result.message)
+    assert compared >= 5

@@ -29,7 +29,6 @@ from course_utils.notebooks import (
     points_of,
 )
 
-AGAIN = "choose Run → Restart Kernel and Run All Cells, then save"
 _UNKNOWN = re.compile(r"name '(\w+)' is not defined")
 
 
@@ -96,7 +95,10 @@ def _order(nb: NotebookNode) -> Iterator[str]:
     for where, cell in labelled(nb):
         count = cell.get("execution_count") or 0
         if 0 < count < latest:
-            yield f"cells were last run out of order, {where} before {above}, which stands above it: {AGAIN}"
+            yield (
+                f"cells were last run out of order, {where} before {above}, which stands above it: "
+                "run them again from the top, then save"
+            )
             return
         if count > latest:
             latest, above = count, where
@@ -106,7 +108,7 @@ def _not_run(nb: NotebookNode) -> Iterator[str]:
     """Answers that were not run, in a notebook of which other cells were."""
     waiting = [where for where, cell in labelled(nb) if _is_code_answer(cell) and not cell.get("execution_count")]
     if waiting and any(cell.get("execution_count") for cell in nb.cells):
-        yield f"your {', '.join(waiting)} was not run before you saved: {AGAIN}"
+        yield f"your {', '.join(waiting)} was not run before you saved: run it and its test, then save again"
 
 
 def _is_code_answer(cell: NotebookNode) -> bool:
@@ -140,7 +142,10 @@ def _lost(saved: NotebookNode, ran: NotebookNode) -> Iterator[str]:
         mend = "" if later else ": write its definition into a cell above again"
         yield f"{where} ran for you because `{missing}` was still in memory, but {what}{mend}"
     if not names and (broken := [w for place, (w, c) in enumerate(labelled(ran)) if _broke(saved.cells[place], c)]):
-        yield f"{broken[0]} ran for you, but not in a clean run from the top: {AGAIN}, and see where it stops"
+        yield (
+            f"{broken[0]} ran for you, but not in a clean run from the top: "
+            "choose Run → Restart Kernel and Run All Cells, and see where it stops"
+        )
 
 
 def _ran(cell: NotebookNode) -> bool:

@@ -28,8 +28,8 @@ from course_utils.notebooks import package_version
 
 PACKAGE_FILES = ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT")
 LICENCES = ("LICENSE", "LICENSE-TEXT")
-FIRST_YEAR = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can name
-EPOCH = "315532800"  # the same, in seconds
+DATE = (2026, 1, 1, 0, 0, 0)  # of every file in the zip: JupyterLab shows how old a notebook is
+EPOCH = "315532800"  # 1980, the first year that a zip, as a wheel is one, can name
 
 
 class BundleError(CourseError):
@@ -68,7 +68,7 @@ def _zipped(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for path in sorted(files):
-            entry = zipfile.ZipInfo(path, FIRST_YEAR)
+            entry = zipfile.ZipInfo(path, DATE)
             entry.create_system, entry.external_attr = 3, 0o100644 << 16  # as on Unix, wherever it is made
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, files[path])

@@ -17,16 +17,18 @@ from course_utils._errors import CourseError
 DISTRIBUTION = "attention-course"
 GRADE_ID = "needs"  # of the cell
 # The package may be absent, so the cell brings its error itself.
-_CELL = '''\
+_CELL = """\
 # Is all that this notebook needs installed? If so, this cell says nothing.
 try:
     from course_utils.needs import require
-except ImportError:  # one line is shown, in the place of a traceback
-    words = """This notebook needs the course's package, version {version}, which this Python has not. \\
-In a new cell: %pip install {wheel} (or where that file lies); then restart the kernel."""
-    raise type("NotInstalled", (Exception,), {{"_render_traceback_": lambda error: [str(error)]}})(words) from None
+except ImportError:
+    words = "This notebook needs the course's package, version {version}, which this Python "
+    words += "has not. In a new cell: %pip install {wheel} "
+    words += "(or where that file lies); then restart the kernel."
+    shown_alone = {{"_render_traceback_": lambda error: [str(error)]}}
+    raise type("NotInstalled", (Exception,), shown_alone)(words) from None
 require("{version}")
-'''
+"""
 
 
 class NotInstalledError(CourseError):

@@ -21,6 +21,7 @@ from nbformat import NotebookNode
 from course_utils import notebooks, selfcheck
 from course_utils._errors import CourseError
 from course_utils.notebooks import as_released, is_solution
+from course_utils.places import found
 from course_utils.release import write_atomically
 
 NOT_BEGUN, BEGUN, READY, UNREADABLE = "not begun", "begun", "ready to hand in", "cannot be read"
@@ -40,7 +41,7 @@ class Standing:
         assignment: its name; empty where the notebook cannot be read.
         earned, available: points of the visible tests, so far and in all.
         hidden: points that the grader's hidden tests decide.
-        passed, problems: how many problems pass their visible tests, and how many there are.
+        passed, problems: how many problems pass their visible tests, and how many have some.
         state: "not begun", "begun", "ready to hand in" (all visible tests pass) or "cannot be read".
         note: what else is to be said, in one line.
     """
@@ -68,22 +69,6 @@ class Standing:
         if not self.assignment:
             return "", ""
         return f"{self.earned:g} of {self.available:g}", f"{self.passed} of {self.problems}"
-
-
-def folder_of(here: Path) -> Path:
-    """The folder to look through: the nearest ``exercises/`` upwards that has notebooks in it, else ``here``."""
-    for folder in (here, *here.parents):
-        for candidate in (folder / "exercises", folder):
-            if candidate.name == "exercises" and found(candidate):
-                return candidate
-    return here
-
-
-def found(folder: Path) -> list[Path]:
-    """The notebooks in a folder and in the folders in it, in the order of their names; no checkpoints."""
-    paths = [*folder.glob("*.ipynb"), *folder.glob("*/*.ipynb")]
-    visible = (path for path in paths if not any(p.startswith(".") for p in path.relative_to(folder).parts))
-    return sorted(path for path in visible if path.is_file())
 
 
 def survey(
@@ -157,7 +142,7 @@ def _standing(path: Path, name: str, timeout: int, told: Callable[[str], None]) 
     return replace(
         start,
         earned=sum(result.earned for result in report.results),
-        passed=sum(result.status in ("passes", selfcheck.BY_HAND) for result in report.results),
+        passed=sum(result.status == "passes" for result in report.results),
         state=READY if report.passed else BEGUN,
         note=f"`course check {path.name}` has notes on it" if report.passed and report.warnings else "",
     )
@@ -169,7 +154,8 @@ def _before(nb: NotebookNode, path: str) -> Standing:
     available = sum(points for problem in problems for points in problem.visible.values())
     hidden = sum(points for problem in problems for points in problem.hidden.values())
     title = str(course.get("title", ""))
-    return Standing(path, course["assignment"], title, 0, available, hidden, 0, len(problems), NOT_BEGUN)
+    tested = sum(bool(problem.visible) for problem in problems)
+    return Standing(path, course["assignment"], title, 0, available, hidden, 0, tested, NOT_BEGUN)
 
 
 # --- the sum, and the page --------------------------------------------------------------------------------------

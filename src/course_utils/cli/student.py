@@ -24,19 +24,20 @@ STYLES |= {"not written yet": "yellow", "graded by a person": "cyan", "cannot be
 
 @app.command()
 def check(
-    notebook: Annotated[Path, typer.Argument(help="Your notebook, exercises/NAME/NAME.ipynb.")],
+    notebook: Annotated[Path, typer.Argument(help="Your notebook, or the assignment's name.")],
     timeout: Annotated[int, typer.Option(min=1, help="Seconds that one cell may take.")] = 120,
 ) -> int:
     """Run a notebook from top to bottom in a clean kernel and say of each problem what is right."""
     from course_utils import selfcheck
+    from course_utils.places import located
 
-    console = _console()
+    console, notebook = _console(), located(notebook, Path.cwd())
     with console.status(f"Running {notebook} from top to bottom") if console.is_terminal else console:
         try:
             report = selfcheck.check(notebook, timeout)
         except selfcheck.UnreadableError as error:
             raise MisuseError(str(error)) from error
-    _show(console, report)
+    _show(console, report, notebook)
     return 0 if report.passed else 1
 
 
@@ -49,8 +50,9 @@ def progress(
     from rich.text import Text
 
     from course_utils import progress as gathering
+    from course_utils.places import folder_of
 
-    place = folder or gathering.folder_of(Path.cwd())
+    place = folder or folder_of(Path.cwd())
     if not place.is_dir():
         raise MisuseError(f"{place} is not a folder: name the one that holds your notebooks")
     console = _console()
@@ -98,9 +100,10 @@ def _console() -> Console:
     return console
 
 
-def _show(console: Console, report: Report) -> None:
-    """Print the table, then what is not in it: warnings and the summary."""
+def _show(console: Console, report: Report, notebook: Path) -> None:
+    """Print the table, then what is not in it: the file, warnings and the summary."""
     console.print(_table(report))
+    console.print(f"Checked as it was saved: {notebook}", markup=False, style="dim")
     for warning in report.warnings:
         console.print(f"Note: {warning}", markup=False, style="yellow")
     earned = sum(result.earned for result in report.results)
