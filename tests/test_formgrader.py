@@ -178,3 +178,13 @@ def test_points_and_a_comment_given_by_hand_stay(page: Page, browser: Browser, r
     formulas_are_drawn(feedback)
     assert troubles == []
     feedback.context.close()
+
+
+def test_its_button_for_feedback_makes_a_page_that_runs_nothing(page: Page, folder: Path) -> None:
+    page.locator("td").get_by_role("link", name="3", exact=True).click()
+    page.get_by_role("row").filter(has=page.get_by_text("ann", exact=True)).locator(".generate-feedback a").click()
+    expect(page.locator(".modal-title")).to_have_text("Success", timeout=30_000)
+    text = (folder / "feedback" / "ann" / NAME / f"{NAME}.html").read_text(encoding="utf-8")
+    assert "Content-Security-Policy" in text
+    assert "<script" not in text
+    assert "<mfrac>" in text
