@@ -17,6 +17,7 @@ import nbgrader.apps  # noqa: F401 - first: nbgrader's packages import each othe
 from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, SaveAutoGrades
 
 from course_utils.grading.adapter import TrustedExecute
+from course_utils.grading.feedback import FeedbackPage
 from course_utils.grading.lateness import TermLateness
 
 repository = Path(__file__).resolve().parent
@@ -39,5 +40,7 @@ c.TrustedExecute.repository = str(repository)
 # Late submissions lose what course.toml says, if the course folder has one.
 c.AssignLatePenalties.plugin_class = TermLateness
 
-# What students wrote is shown in your browser, by feedback and the formgrader: nothing in it is run there.
+# What students wrote is shown in your browser, and feedback in theirs: nothing in it is run there. (In the formgrader
+# that holds where `course formgrader` opened it; nbgrader's own page shows Markdown as it is.)
 c.HTMLExporter.sanitize_html = True
+c.GenerateFeedback.exporter_class = FeedbackPage

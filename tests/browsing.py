@@ -1,11 +1,19 @@
-"""What tests in a browser share: pages of the built book, and pages of a figure alone."""
+"""What tests in a browser share: pages of the built book, pages of a figure alone, and Jupyter's servers."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Browser, Page, Request
+from playwright.sync_api import Browser, Page, Request, expect
 
 if TYPE_CHECKING:
     from course_utils.interactive import Html
@@ -14,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HTML, STATIC = ROOT / "_build" / "html", ROOT / "book" / "_static"
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 TOUCH = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
+expect.set_options(timeout=60_000)  # what is waited for comes late where the cores are busy
 
 
 def open_page(browser: Browser, theme: str = "light", **options: Any) -> tuple[Page, list[str]]:
@@ -49,3 +58,38 @@ def figure_page(folder: Path, *figures: Html) -> str:
         encoding="utf-8",
     )
     return page.as_uri()
+
+
+@contextlib.contextmanager
+def jupyter(home: Path, *words: object, cwd: Path) -> Iterator[str]:
+    """A server of Jupyter's with settings of its own, started by one of the environment's commands.
+
+    Args:
+        home: where it keeps its settings.
+        words: the command and its options; it is to listen on the ``--port`` that is added.
+        cwd: where it is started.
+
+    Returns:
+        The address that it prints, token and all.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    news = home / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    news.parent.mkdir(parents=True)
+    news.write_text('{"fetchNews": "false", "checkForUpdates": false}', encoding="utf-8")
+    folders = dict.fromkeys(("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"), str(home))
+    command = [Path(sys.executable).parent / str(words[0]), *words[1:], "--no-browser", "--port", port]
+    env = {**os.environ, **folders}
+    with subprocess.Popen(list(map(str, command)), cwd=cwd, env=env, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        log = ""
+        while not (found := re.search(r"http://127\.0\.0\.1\S+", log)):
+            line = server.stderr.readline()
+            assert line, f"the server ended: {log}"
+            log += line
+        reader = threading.Thread(target=server.stderr.read)  # else the server waits as soon as the pipe is full
+        reader.start()
+        yield found[0]
+        server.terminate()
+        reader.join()

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import re
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import open_page
+from browsing import jupyter, open_page
 from nbformat.v4 import new_markdown_cell, new_raw_cell
 from playwright.sync_api import Browser, Page, expect
 from support import ROOT, SMALL, small_repository, submission
@@ -71,24 +67,8 @@ def folder(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(root: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What `course formgrader` prints for a browser to open."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = tmp_path_factory.mktemp("home")
-    env = {**os.environ, "HOME": str(own), "JUPYTER_CONFIG_DIR": str(own), "JUPYTER_RUNTIME_DIR": str(own)}
-    words = [COURSE, "formgrader", "--course", folder, "--no-browser", "--port", port]
-    with subprocess.Popen(list(map(str, words)), cwd=root, env=env, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        log = ""
-        while not (found := re.search(r"http://127\.0\.0\.1\S+", log)):
-            line = server.stderr.readline()
-            assert line, f"the server ended: {log}"
-            log += line
-        reader = threading.Thread(target=server.stderr.read)  # else the server waits as soon as the pipe is full
-        reader.start()
-        yield found[0]
-        server.terminate()
-        reader.join()
+    with jupyter(tmp_path_factory.mktemp("home"), "course", "formgrader", "--course", folder, cwd=root) as address:
+        yield address
 
 
 @pytest.fixture
@@ -178,3 +158,13 @@ def test_points_and_a_comment_given_by_hand_stay(page: Page, browser: Browser, r
     formulas_are_drawn(feedback)
     assert troubles == []
     feedback.context.close()
+
+
+def test_its_button_for_feedback_makes_a_page_that_runs_nothing(page: Page, folder: Path) -> None:
+    page.locator("td").get_by_role("link", name="3", exact=True).click()
+    page.get_by_role("row").filter(has=page.get_by_text("ann", exact=True)).locator(".generate-feedback a").click()
+    expect(page.locator(".modal-title")).to_have_text("Success", timeout=30_000)
+    text = (folder / "feedback" / "ann" / NAME / f"{NAME}.html").read_text(encoding="utf-8")
+    assert "Content-Security-Policy" in text
+    assert "<script" not in text
+    assert "<mfrac>" in text

@@ -149,6 +149,11 @@ def test_up_to_date_is_content_when_nothing_changed(tmp_path: Path) -> None:
 
 FORM = [
     (
+        "course:\n  title: Two small sums",
+        "other:\n  title: Two small sums",
+        "its header has no `course` with a `title`",
+    ),
+    (
         "    return max(numbers)",
         "    ### BEGIN SOLUTION\n    return max(numbers)",
         "cell 'spread': ### BEGIN SOLUTION in line 4 comes before the END of the one in line 3",

@@ -44,6 +44,8 @@ def faults(nb: NotebookNode) -> Iterator[str]:
 
 
 def _header_faults(nb: NotebookNode) -> Iterator[str]:
+    if not course_of(nb).get("title"):  # an editor that drops the header would drop what is forbidden without a word
+        yield "its header has no `course` with a `title`: put it back, with `forbidden` and all that stood there"
     if not isinstance(wanted := course_of(nb).get("notebook", False), bool):
         yield f"course metadata `notebook` is true where graded cells read the notebook's file, not {wanted!r}"
     limits = course_of(nb).get("limits", {})

@@ -102,8 +102,6 @@ def _settings(url: str, port: int, browser: bool) -> dict[str, object]:
         "ServerApp.allow_root": os.geteuid() == 0,  # Jupyter refuses it; in a container there is often nobody else
         "ServerApp.jpserver_extensions": {THEIRS: False, __name__: True},
         "LabApp.default_url": "/formgrader",
-        "LabApp.news_url": None,
-        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "CourseDirectory.db_url": url,
         "Exchange.root": os.getcwd(),  # not used: without one that it may write, nbgrader warns on every page
     }
