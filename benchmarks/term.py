@@ -316,13 +316,15 @@ def formgrader(term: Term) -> Iterator[Page]:
             log += line
         threading.Thread(target=server.stderr.read, daemon=True).start()  # else it waits when the pipe is full
         chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))))
-        with sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            page = browser.new_page()
-            page.goto(found[0])
-            yield page
-            browser.close()
-        server.terminate()
+        try:
+            with sync_playwright() as play:
+                browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+                page = browser.new_page()
+                page.goto(found[0])
+                yield page
+                browser.close()
+        finally:
+            server.terminate()
 
 
 def grade_by_hand(page: Page, plan: Plan) -> None:
@@ -331,8 +333,10 @@ def grade_by_hand(page: Page, plan: Plan) -> None:
         page.get_by_role("link", name="Manual Grading").click()
         for _ in ("assignment", "notebook"):
             page.locator("td").get_by_role("link", name=name).click()
-        addresses = page.locator("td a[href*='/submissions/']").evaluate_all("links => links.map(each => each.href)")
-        for address in dict.fromkeys(addresses):
+        links = page.locator("td a[href*='/submissions/']")
+        links.first.wait_for()  # the table is filled by a script, all at once
+        listed = page.url
+        for address in dict.fromkeys(links.evaluate_all("links => links.map(each => each.href)")):
             page.goto(address)
             student = re.search(r"The answer of (\w+):", page.locator("body").inner_text())
             assert student is not None
@@ -340,7 +344,7 @@ def grade_by_hand(page: Page, plan: Plan) -> None:
                 with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
                     page.locator(f"[id='{cell}']").fill(f"{mark:g}")
                     page.locator(f"[id='{cell}']").blur()
-        page.goto(address.partition("/submissions/")[0])
+        page.goto(listed)
 
 
 # --- checks -------------------------------------------------------------------------------------------------------
