@@ -317,7 +317,7 @@ def test_nbgrader_autograde_knows_the_file(tmp_path: Path, made: release.Release
     for folder in (repository, course):
         release.write_atomically(folder / "nbgrader_config.py", (ROOT / "nbgrader_config.py").read_bytes())
     release.write_atomically(tmp_path / "private" / NAME / "spread.py", b'assert spread([1, 11]) == 0, "ours"')
-    write(course, 'overlay = "../private"\n' + textwrap.dedent(RULES))
+    write(course, 'overlay = "../private"\n' + textwrap.dedent(RULES) + 'extensions.kim = "1 day"')
     handed_in = course / "submitted" / "kim" / NAME / f"{NAME}.ipynb"
     release.write_atomically(handed_in, nbformat.writes(submission(made, {})).encode())
     handed_in.with_name("timestamp.txt").write_text(LATE)
@@ -329,7 +329,8 @@ def test_nbgrader_autograde_knows_the_file(tmp_path: Path, made: release.Release
         warnings.simplefilter("ignore", SAWarning)  # nbgrader's own, on every new submission
         Autograde(coursedir=CourseDirectory(config=config), config=config).start()
     with Book(course) as book:
-        assert stock(book) == {"kim": (datetime(2026, 10, 12, 12), None, 14)}  # of 70: the overlay took 30
+        # A tenth of 70: the overlay took 30 points, the extension a day.
+        assert stock(book) == {"kim": (datetime(2026, 10, 12, 12), timedelta(days=1), 7)}
 
 
 # --- the term -----------------------------------------------------------------------------------------------------
