@@ -52,7 +52,8 @@ def fill(course: Path, url: str, made: release.Released, students: tuple[str, ..
             grade.manual_score, grade.extra_credit = 1 / 3, 2.0
             stock.find_comment("mean", NAME, NAME, students[0]).manual_comment = "Gut, 잘했어요\n"
             stock.db.commit()
-    (course / "course.toml").write_text("# dates\n")
+    for name in ("course.toml", "students.csv"):
+        (course / name).write_text("# mine\n")
 
 
 def hand_in(path: Path, words: str) -> None:
@@ -101,7 +102,7 @@ def test_a_course_comes_back_from_any_database_to_any(
     for number, url in enumerate((postgres.emptied(), "", f"sqlite:///{tmp_path / 'elsewhere.db'}", postgres.new())):
         folder = tmp_path / f"course{number}"
         contents, aside = restore(tmp_path / f"{number}.zip", folder, url)
-        assert (contents.students, contents.assignments, contents.files, aside) == (2, 1, 9, None)
+        assert (contents.students, contents.assignments, contents.files, aside) == (2, 1, 10, None)
         assert state(folder, made, url) == before
         assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
         backup(folder, tmp_path / f"{number + 1}.zip", url)
@@ -145,7 +146,9 @@ def test_what_is_there_is_refused_or_kept_aside_as_a_course_of_its_own(
     fill(other, db, made, ("lee",))
     (other / "feedback").mkdir()
     before = state(other, made, db)
-    with pytest.raises(BackupError, match=r"not empty \(submitted, autograded, logs, course.toml, 1 student, 1 assig"):
+    with pytest.raises(
+        BackupError, match=r"not empty \(submitted, autograded, logs, course.toml, students.csv, 1 student, 1 assig"
+    ):
         restore(tmp_path / "b.zip", other, db)
     assert state(other, made, db) == before
     for number in (1, 2):
@@ -171,7 +174,7 @@ def test_the_commands_say_what_they_did(course: Path, tmp_path: Path) -> None:
             ("restore", tmp_path / "b.zip", "--course", course),
         )
     ]
-    held = "2 students and 1 assignment in the gradebook, 9 files"
+    held = "2 students and 1 assignment in the gradebook, 10 files"
     assert printed[0].stdout == (
         f"Left out: 'submitted/ann/\\x1b[31mlink: a symbolic link'\n{tmp_path / 'b.zip'}: {held}\n"
     )
@@ -238,6 +241,7 @@ def renamed(to: str) -> Callable[[dict], object]:
 LOG = f"course/logs/{NAME}/ann.log"
 SPOILT: dict[str, tuple[dict, str]] = {
     "content": ({"members": {LOG: b"100 of 100"}}, "not as it was backed up: the backup is damaged"),
+    "a hash": ({"edit": lambda about: about["entries"][-1].update(sha256="0" * 64)}, "not as it was backed up"),
     "rows": ({"members": {"gradebook/student.jsonl": b"[]\n"}}, "not as it was backed up"),
     "outside": ({"edit": renamed("course/../../evil")}, "no place in a course"),
     "absolute": ({"edit": renamed("/course/logs/x")}, "no place in a course"),

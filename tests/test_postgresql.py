@@ -156,12 +156,20 @@ def test_a_full_disk_is_said_and_costs_only_that_submission(book: Book, postgres
     assert list(book.done(NAME)) == ["ann", "kim"]
 
 
+@pytest.mark.parametrize("moment", ["before_cursor_execute", "after_cursor_execute", "commit"])
 def test_a_server_that_goes_away_in_the_middle_loses_nothing(
-    book: Book, postgres: Server, caplog: pytest.LogCaptureFixture
+    moment: str, book: Book, postgres: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     book.write(graded("ann"), "f")
 
-    event.listen(book.engine, "commit", lambda _: postgres.stop(), once=True)
+    left = ["INSERT"]
+
+    def crash(*words: object) -> None:
+        if left and (moment == "commit" or "INSERT INTO submitted_assignment" in str(words[2])):
+            left.pop()
+            postgres.stop()
+
+    event.listen(book.engine, moment, crash)
     try:
         assert "the server went away" in said(lambda: book.write(graded("kim"), "f"))
         assert "no server answers there" in said(lambda: book.write(graded("lee"), "f"))

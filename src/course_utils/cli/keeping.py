@@ -17,7 +17,7 @@ def backup(
     course: Course = Path(),
     db: Db = "",
 ) -> None:
-    """Write the gradebook, submitted/, autograded/, feedback/, logs/ and course.toml of DIR into one file."""
+    """Write the gradebook, submitted/, autograded/, feedback/, logs/, course.toml and students.csv into one file."""
     with grade_extra():
         from course_utils.grading.backup import backup
     contents = backup(course, file, db)

@@ -28,7 +28,7 @@ from course_utils.grading.gradebook import Book
 from course_utils.grading.tables import TABLES, counted, lines
 
 FOLDERS = ("submitted", "autograded", "feedback", "logs")
-KEPT = (*FOLDERS, "course.toml")
+KEPT = (*FOLDERS, "course.toml", "students.csv")
 MANIFEST = "manifest.json"
 FORMAT = 1
 CHUNK = 1 << 20

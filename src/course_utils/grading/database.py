@@ -11,6 +11,7 @@ machine: what it reads stays true until it has written, and two instructors who 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,11 +131,23 @@ def shown(engine: Engine) -> str:
 def in_one_line(engine: Engine) -> Iterator[None]:
     """Turn what the database, or nbgrader's interface to it, raises into a GradebookError."""
     try:
-        yield
+        with _not_logged():
+            yield
     except (SQLAlchemyError, InvalidEntry, MissingEntry) as error:
         words = " ".join(str(getattr(error, "orig", None) or error).split())
         meaning = next((meaning for sign, meaning in MEANINGS.items() if sign in words), words)
         raise GradebookError(f"{shown(engine)}: {meaning}") from error
+
+
+@contextlib.contextmanager
+def _not_logged() -> Iterator[None]:
+    """What nbgrader and SQLAlchemy log on their way to an error they raise, statements and traceback and all."""
+    loggers = [logging.getLogger(name) for name in ("tornado.application", "sqlalchemy.pool")]
+    with contextlib.ExitStack() as stack:
+        for logger in loggers:
+            stack.callback(setattr, logger, "disabled", logger.disabled)
+            logger.disabled = True
+        yield
 
 
 def _engine(url: str) -> Engine:
