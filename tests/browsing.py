@@ -83,13 +83,16 @@ def jupyter(home: Path, *words: object, cwd: Path) -> Iterator[str]:
     env = {**os.environ, **folders}
     with subprocess.Popen(list(map(str, command)), cwd=cwd, env=env, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
-        log = ""
-        while not (found := re.search(r"http://127\.0\.0\.1\S+", log)):
-            line = server.stderr.readline()
-            assert line, f"the server ended: {log}"
-            log += line
         reader = threading.Thread(target=server.stderr.read)  # else the server waits as soon as the pipe is full
-        reader.start()
-        yield found[0]
-        server.terminate()
-        reader.join()
+        try:
+            log = ""
+            while not (found := re.search(r"http://127\.0\.0\.1\S+", log)):
+                line = server.stderr.readline()
+                assert line, f"the server ended: {log}"
+                log += line
+            reader.start()
+            yield found[0]
+        finally:
+            server.terminate()
+            if reader.is_alive():
+                reader.join()

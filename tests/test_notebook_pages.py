@@ -37,6 +37,7 @@ def test_a_formula_is_drawn_inline_or_on_a_line_of_its_own() -> None:
     assert 'display="block"' in mathml(r"$$\frac{a}{b}$$")
     assert "<mfrac><mrow><mi>a</mi></mrow><mrow><mi>b</mi></mrow></mfrac>" in mathml(r"$\frac{a}{b}$")
     assert Parts(mathml(r"$$\begin{aligned}\alpha &= 1 \\ b &= 2\end{aligned}$$")).text == "α=1b=2"
+    assert "<mo>−</mo><mi>∞</mi>" in mathml(r"$-\infty$")
     assert mathml(r"$$\begin{aligned}a &= 1 \\ b &= 2\end{aligned}$$").count("<mtr>") == 2
 
 

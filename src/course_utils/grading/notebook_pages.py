@@ -34,6 +34,7 @@ LOOKS = {
     *("height", "linebreak", "linethickness", "lspace", "mathsize", "mathvariant", "maxsize", "minsize", "rowlines"),
     *("movablelimits", "rspace", "scriptlevel", "separator", "stretchy", "symmetric", "width", "xmlns"),
 }
+NO_OPERATORS = ("∞", "⊤", "…")  # the library gives them an operator's room on both sides
 
 
 class Page(HTMLExporter):
@@ -107,6 +108,8 @@ def _disarm(element: Element) -> None:
     for name in set(element.attrib) - LOOKS:
         del element.attrib[name]
     element.text = html.unescape(element.text) if element.text else None
+    if element.tag == "mo" and element.text in NO_OPERATORS:
+        element.tag = "mi"
 
 
 def _allowed(tag: str, attribute: str, value: str) -> bool:
