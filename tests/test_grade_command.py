@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgresql import Server
 from support import small_repository, stub, submission
 
 from course_utils import release
@@ -171,6 +172,29 @@ def test_three_instructors_at_once_lose_nothing(root: Path, made, tmp_path: Path
         assert [line.split(",")[1:5:3] for line in table.splitlines()[1:]] == [
             ["s000", "100"], ["s001", "50"], ["s002", "70"], ["s003", "0"],
         ]  # fmt: skip
+
+
+def test_a_database_that_goes_away_in_the_middle_is_one_line_and_the_next_run_goes_on(
+    root: Path, made, tmp_path: Path, postgres: Server
+) -> None:
+    a_class(tmp_path, made, 8)
+    where = ("--course", tmp_path, "--db", postgres.emptied(), "--workers", 2)
+    with start(root, "grade", NAME, *where) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while "s0" not in process.stdout.readline():
+            continue
+        postgres.stop()
+        process.stdout.read()
+        said = process.stderr.read()
+    postgres.start()
+    assert process.returncode == 1
+    assert said.startswith("course: gradebook postgresql+psycopg://teacher:***@/emptied")
+    assert said.count("\n") == 1, said
+    status, out, err = course(root, "grade", NAME, *where)
+    assert (status, err) == (0, "")
+    assert "0 graded before" not in out
+    assert course(root, "report", NAME, *where[:4], "--format", "csv")[1].count(f"\n{NAME},s0") == 8
 
 
 def test_another_grader_beside_it_takes_nothing_from_it(root: Path, made, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ What it tells, one frame each: ``{"begin": [kind, place]}`` before the search an
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -49,7 +50,12 @@ def prepare(key: str, text: str) -> None:
 
 
 def main(descriptor: int) -> None:
-    """Do one job on a socket."""
+    """Do one job on a socket; if the grader was ended meanwhile, there is nobody to tell."""
+    with contextlib.suppress(GoneError):
+        _do(descriptor)
+
+
+def _do(descriptor: int) -> None:
     connection = socket.socket(fileno=descriptor)
     _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
     job, blobs = frames.receive(connection, TRUSTED)
