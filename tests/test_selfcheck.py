@@ -283,7 +283,9 @@ def test_a_wrong_answer_is_told_the_same_here_as_by_the_grader(warm: Warm, name:
         verdicts = judge(reads(made.instructor), nb, Student(connection))
     by_grader = {verdict.grade_id: verdict.message for verdict in verdicts}
     compared = 0
-    for result, problem in zip(check(path).results, made.problems, strict=True):
+    tested = [problem for problem in made.problems if problem.visible]
+    results = [result for result in check(path).results if not result.written]
+    for result, problem in zip(results, tested, strict=True):
         (test,) = problem.visible
         told = by_grader[test]
         if told.startswith("your function changed its argument"):  # the grader sees it before the test's own words do
