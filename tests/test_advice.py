@@ -118,6 +118,7 @@ RUNS = {
     ),
     "a local of the same name": ("def other():\n    total = sum", GONE),
     "what is no Python": ("total = (", GONE),
+    "a cell that only reads it": ("print(total)", GONE),
 }
 
 

@@ -57,14 +57,14 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_by_the_real_check(put: Callable[..., Path], made: release.Released, tmp_path: Path) -> None:
     """Right, begun and not begun, of which the last is not even run."""
     put()
-    put("begun/mine.ipynb", {"mean": WRONG})
+    put("0-begun/mine.ipynb", {"mean": WRONG})
     release.write_atomically(tmp_path / "fresh.ipynb", made.student)
     told: list[str] = []
     standings = survey(tmp_path, told=told.append)
-    assert told == [f"{NAME}/{NAME}.ipynb", "begun/mine.ipynb"]
+    assert told == ["0-begun/mine.ipynb", f"{NAME}/{NAME}.ipynb"]
     assert [(one.name, one.earned, one.passed, one.state) for one in standings] == [
+        ("0-begun/mine.ipynb", 20, 1, "begun"),
         (NAME, 40, 2, "ready to hand in"),
-        ("begun/mine.ipynb", 20, 1, "begun"),
         ("fresh.ipynb", 0, 0, "not begun"),
     ]
     assert {(one.available, one.hidden, one.problems, one.title) for one in standings} == {
