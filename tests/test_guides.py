@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import string
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from support import ROOT, with_programs
+
+from course_utils.needs import wheel_name
+from course_utils.notebooks import package_version
 
 BLOCK = re.compile(
     r"^(?P<fence>`{3,})(?:\{code-block\} )?(?P<kind>\w+)\n"
@@ -94,6 +98,15 @@ def test_every_command_runs_and_prints_what_the_page_says(page: str, repository:
     found = blocks(page)
     assert any(block.kind == "sh" for block in found)
     printed(found, type_in(found, repository, tmp_path))
+
+
+def test_students_read_the_commands_that_come_with_the_bundle() -> None:
+    """Those of the bundle's first page, with which `test_bundle` goes all the way in JupyterLab."""
+    first_page = string.Template((ROOT / "src/course_utils/start_here.txt").read_text(encoding="utf-8"))
+    lines = {line.strip() for line in first_page.safe_substitute(wheel=wheel_name(package_version())).split("\n")}
+    typed = [line for block in blocks("students") for line in block.text.strip().split("\n")]
+    assert len(typed) == 8
+    assert set(typed) <= lines
 
 
 def test_a_command_that_fails_and_words_that_are_not_printed_are_seen(tmp_path: Path) -> None:
