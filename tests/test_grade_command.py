@@ -61,6 +61,12 @@ def start(root: Path, *words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=root, env={**os.environ, "COLUMNS": "200"}, start_new_session=True, **pipes)
 
 
+def one_is_graded(process: subprocess.Popen[str]) -> None:
+    """Wait for the first student's line."""
+    assert process.stdout is not None
+    assert any(line.startswith("s0") for line in iter(process.stdout.readline, "")), process.communicate()
+
+
 def course(root: Path, *words: object) -> tuple[int, str, str]:
     with start(root, *words) as process:
         out, err = process.communicate(timeout=300)
@@ -180,13 +186,9 @@ def test_a_database_that_goes_away_in_the_middle_is_one_line_and_the_next_run_go
     a_class(tmp_path, made, 8)
     where = ("--course", tmp_path, "--db", postgres.emptied(), "--workers", 2)
     with start(root, "grade", NAME, *where) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        while "s0" not in process.stdout.readline():
-            continue
+        one_is_graded(process)
         postgres.stop()
-        process.stdout.read()
-        said = process.stderr.read()
+        _, said = process.communicate()
     postgres.start()
     assert process.returncode == 1
     assert said.startswith("course: gradebook postgresql+psycopg://teacher:***@/emptied")
@@ -266,11 +268,9 @@ def test_local_workers_or_a_scheduler_by_hand_one_worker_killed_give_the_same_gr
     first, _ = by_hand.worker(), by_hand.worker()
     process = start(root, "grade", NAME, "--course", killed, "--scheduler", by_hand.address)
     with process:
-        assert process.stdout is not None
-        while "s0" not in process.stdout.readline():
-            continue
+        one_is_graded(process)
         first.kill()
-        process.stdout.read()
+        process.communicate()
     assert process.returncode == 0
     assert exported(root, killed) == exported(root, one)
 
