@@ -42,8 +42,12 @@ def environment_for(spawner: Any) -> None:
     staff = is_staff(spawner.user.name)
     spawner.cmd = [str(HOME / ("staff" if staff else "students") / ".venv" / "bin" / "jupyterhub-singleuser")]
     if staff:
-        # As `course formgrader` does it: nbgrader's settings from the repository, our page for what students wrote.
-        spawner.environment = {**spawner.environment, "JUPYTER_CONFIG_PATH": str(HOME / "staff")}
+        # As `course formgrader` does it: nbgrader's settings from nbgrader_config.py beside this file, and our page for
+        # what students wrote.
+        spawner.environment = {
+            **spawner.environment,
+            "JUPYTER_CONFIG_PATH": str(HOME / "staff" / "deploy" / "jupyterhub"),
+        }
         spawner.notebook_dir = str(HOME / "course")
         spawner.default_url = "/formgrader"
         spawner.args = [f"--ServerApp.jpserver_extensions={ {THEIRS: False, OURS: True} }"]
