@@ -128,10 +128,11 @@ def check(screens: Screens) -> Page:
     """`course check` in a terminal of JupyterLab."""
     page = screens.student()
     page.set_viewport_size({"width": 1280, "height": 1120})  # the whole table
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
     page.get_by_role("menuitem", name="File", exact=True).click()
     page.locator(".lm-Menu-item").filter(has_text="New").first.click()
     page.locator(".lm-Menu-item").filter(has_text="Terminal").first.click()
-    page.locator(".jp-Terminal-body .xterm").click()
+    page.locator(".jp-Terminal-body").click()
     type_until(page, "", screens.folder / "listening")
     type_until(page, f"clear; course check {NAME}/{NAME}.ipynb;", screens.folder / "checked", again=600)
     page.wait_for_timeout(1000)
