@@ -170,3 +170,19 @@ def test_its_button_for_feedback_makes_a_page_that_runs_nothing(page: Page, fold
     assert "Content-Security-Policy" in text
     assert "<script" not in text
     assert "<mfrac>" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--course", "nowhere"), "there is no course folder"),
+        (("--db", "sqlite:////proc/none.db"), "none.db"),
+        (("--port", "0"), "--port"),
+    ],
+)
+def test_what_is_wrong_is_one_line(root: Path, words: tuple[str, ...], said: str) -> None:
+    done = subprocess.run([COURSE, "formgrader", *words], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode in (1, 2)
+    assert done.stderr.startswith("course: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
