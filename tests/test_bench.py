@@ -647,11 +647,12 @@ def test_wrong_results_are_a_failure_that_still_shows_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from course_utils import cli
+    from course_utils.cli import timing
 
     monkeypatch.setattr(bench, "compare", fake_compare([], {}))
     monkeypatch.setitem(rivals.MAKERS, "tiled", lambda shape: lambda q, k, v: v)
     path = tmp_path / "made.json"
     with pytest.raises(cli.FailureError, match=r"^wrong results, and so not timed: tiled; the last table says where$"):
-        cli.bench("cpu", quick=True, lengths="9", output=path)
+        timing.bench("cpu", quick=True, lengths="9", output=path)
     assert "error of output" in capsys.readouterr().out
     assert {each["implementation"] for each in json.loads(path.read_text())["not_run"] if each["wrong"]} == {"tiled"}

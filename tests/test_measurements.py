@@ -17,6 +17,7 @@ import torch
 from support import ROOT, fill, reads, reference, stub, submission
 
 from course_utils import cli, measurements, measuring, plausibility, release
+from course_utils.cli import timing
 from course_utils.measurements import LAB, MEASURED, RecordError, cell_source, faults, notes, source_hash
 from course_utils.roofline import CARDS, attention_flops
 
@@ -510,12 +511,12 @@ def test_the_command_writes_the_record_and_says_what_the_grader_would(
     measured = {name: value for name, value in honest().items() if name not in ("format", "lab", "source_hash")}
     monkeypatch.setattr(measuring, "_run", lambda job, folder, told: told("all", 1, 1) or measured)
     path = tmp_path / "kept.json"
-    assert cli.measure(notebook, path, "cpu") == 0
+    assert timing.measure(notebook, path, "cpu") == 0
     assert json.loads(path.read_text()) == honest()
     assert f"kept.json: 8 shapes on {honest()['device']['name']}" in capsys.readouterr().out
     measured["wall_seconds"] = 1.0
     with pytest.raises(cli.FailureError, match=r"kept.json: the grader would object: the samples add up to .* s, the"):
-        cli.measure(notebook, path, "cpu")
+        timing.measure(notebook, path, "cpu")
 
 
 def test_a_record_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,7 @@ def course(root: Path, *words: object) -> subprocess.CompletedProcess[str]:
 
 def written(root: Path, folder: Path, path: Path, form: str) -> str:
     """What a form gives, in a file."""
-    console = Console(file=io.StringIO())
+    console = Console(file=io.StringIO(), width=400)  # a path is one line
     if form == "similar":
         show_similar(root, NAME, folder, "", path, console)
     else:
