@@ -23,8 +23,7 @@ from rich.text import Text
 
 from course_utils.grading.handed import nfc
 from course_utils.grading.outputs import printable
-from course_utils.grading.report import harmless as harmless
-from course_utils.grading.report import number as number
+from course_utils.grading.report import harmless, number
 
 if TYPE_CHECKING:
     from course_utils.grading.gradebook import Score
