@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from browsing import jupyter, open_page  # noqa: E402
+from browsing import jupyter, open_create_assignment, open_page  # noqa: E402
 
 SCREENS = ROOT / "book" / "_static" / "screens"
 NAME = "02-soft-dictionary"
@@ -188,12 +188,7 @@ def create_assignment(screens: Screens) -> Page:
     shutil.copytree(ROOT / "solutions", repository / "solutions")
     start = screens.address("instructor", "jupyter-lab", "--allow-root", cwd=repository)
     page = screens.page(start.replace("/lab?", f"/lab/tree/solutions/{NAME}?reset&"))
-    page.locator(".jp-DirListing-item").filter(has_text=f"{NAME}.md").click(button="right")
-    for item in ("Open With", "Jupytext Notebook"):
-        page.locator(".lm-Menu-item").filter(has_text=item).click()
-    page.locator(".jp-Cell:visible").first.wait_for()
-    page.locator(".jp-SideBar").get_by_text("Create Assignment").click()
-    expect(page.locator(".nbgrader-TotalPointsInput")).to_have_value("100")
+    open_create_assignment(page, f"{NAME}.md")
     page.get_by_role("heading", name="Problem 1").scroll_into_view_if_needed()
     return page
 

@@ -24,11 +24,9 @@ import platform
 import random
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -42,6 +40,7 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from browsing import jupyter  # noqa: E402
 from support import Answer, handed_in, load_answers, points, reads, submission  # noqa: E402
 
 from course_utils import release  # noqa: E402
@@ -299,32 +298,16 @@ class Term:
 @contextlib.contextmanager
 def formgrader(term: Term) -> Iterator[Page]:
     """Open nbgrader's formgrader on the course in a browser."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = term.course.parent / "home"
-    own.mkdir()
-    env = {**os.environ, "HOME": str(own), "JUPYTER_CONFIG_DIR": str(own), "JUPYTER_RUNTIME_DIR": str(own)}
-    words = [BIN / "course", "formgrader", "--course", term.course, "--no-browser", "--port", port, *term.db]
-    with subprocess.Popen(list(map(str, words)), cwd=term.root, env=env, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        log = ""
-        while not (found := re.search(r"http://127\.0\.0\.1\S+", log)):
-            line = server.stderr.readline()
-            if not line:
-                raise RuntimeError(f"the server ended: {log}")
-            log += line
-        threading.Thread(target=server.stderr.read, daemon=True).start()  # else it waits when the pipe is full
+    home = term.course.parent / "home"
+    home.mkdir()
+    with jupyter(home, "course", "formgrader", "--course", term.course, *term.db, cwd=term.root) as address:
         chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))))
-        try:
-            with sync_playwright() as play:
-                browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-                page = browser.new_page()
-                page.goto(found[0])
-                yield page
-                browser.close()
-        finally:
-            server.terminate()
+        with sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            page = browser.new_page()
+            page.goto(address)
+            yield page
+            browser.close()
 
 
 def grade_by_hand(page: Page, plan: Plan) -> None:

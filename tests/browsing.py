@@ -96,3 +96,13 @@ def jupyter(home: Path, *words: object, cwd: Path) -> Iterator[str]:
             server.terminate()
             if reader.is_alive():
                 reader.join()
+
+
+def open_create_assignment(page: Page, source: str) -> None:
+    """In JupyterLab, at the source's folder: open it as a notebook, with nbgrader's Create Assignment beside it."""
+    page.locator(".jp-DirListing-item").filter(has_text=source).click(button="right")
+    for item in ("Open With", "Jupytext Notebook"):
+        page.locator(".lm-Menu-item").filter(has_text=item).click()
+    page.locator(".jp-Cell:visible").first.wait_for()
+    page.locator(".jp-SideBar").get_by_text("Create Assignment").click()
+    expect(page.locator(".nbgrader-TotalPointsInput")).to_have_value("100")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import jupyter, open_page
+from browsing import jupyter, open_create_assignment, open_page
 from playwright.sync_api import Browser, Page, expect
 from support import ROOT, reads
 
@@ -61,12 +61,7 @@ def course_release(root: Path) -> subprocess.CompletedProcess[str]:
 
 def test_points_are_edited_refused_and_put_right(page: Page, root: Path) -> None:
     before = release.build(root, NAME)
-    page.locator(".jp-DirListing-item").filter(has_text=f"{NAME}.md").click(button="right")
-    for item in ("Open With", "Jupytext Notebook"):
-        page.locator(".lm-Menu-item").filter(has_text=item).click()
-    page.locator(".jp-Cell:visible").first.wait_for()
-    page.locator(".jp-SideBar").get_by_text("Create Assignment").click()
-    expect(page.locator(".nbgrader-TotalPointsInput")).to_have_value("100")
+    open_create_assignment(page, f"{NAME}.md")
 
     give_points(page, "softmax-visible", 7, 101)
     refused = course_release(root)
