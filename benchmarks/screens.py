@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from browsing import jupyter, open_create_assignment, open_page  # noqa: E402
+from browsing import jupyter, open_create_assignment, open_page, save_field  # noqa: E402
 
 SCREENS = ROOT / "book" / "_static" / "screens"
 NAME = "02-soft-dictionary"
@@ -162,12 +162,8 @@ def graded_page(screens: Screens) -> Page:
     row = page.get_by_role("row").filter(has=page.get_by_text("ben", exact=True))
     row.locator(".glyphicon-eye-open").click()
     row.get_by_role("link", name="ben", exact=True).click()
-    expect(page.locator("textarea.comment[placeholder]")).not_to_have_count(0)  # now the page has all that was saved
-    comment = page.locator("#softmax-comment")
     if not screens.commented:
-        with page.expect_response(lambda answer: answer.request.method == "PUT"):
-            comment.fill(COMMENT)
-            comment.blur()
+        save_field(page, "softmax-comment", COMMENT)
         screens.commented = True
     page.get_by_text("Student's answer").first.evaluate("element => scrollTo(0, element.offsetTop - 150)")
     return page

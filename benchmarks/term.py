@@ -7,8 +7,8 @@ An invented class hands in: right answers and honest mistakes, those of `tests/a
 A test that is wrong is graded with and then mended. Questions in words are graded in nbgrader's formgrader, in a real
 browser. Feedback is written and grades are exported. All of it is done as often as there are ways: with SQLite, a
 second time, with PostgreSQL, and on the workers of a Dask scheduler. Every way must export the same, byte for byte, and
-each total must be the one that this script computes from the answers, without the grader. What came out is written to
-benchmarks/term.json.
+each total must be the one that this script computes from the answers, without the grader. All that a student gets is
+searched for the lines of hidden tests. What came out is written to benchmarks/term.json.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from browsing import jupyter  # noqa: E402
+from browsing import jupyter, save_field  # noqa: E402
+from leaks import below, leaks, secret_lines, unpack  # noqa: E402
 from support import Answer, handed_in, load_answers, points, reads, submission  # noqa: E402
 
 from course_utils import release  # noqa: E402
@@ -324,9 +325,7 @@ def grade_by_hand(page: Page, plan: Plan) -> None:
             student = re.search(r"The answer of (\w+):", page.locator("body").inner_text())
             assert student is not None
             for cell, mark in plan.works[student[1]][name].marks.items():
-                with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
-                    page.locator(f"[id='{cell}']").fill(f"{mark:g}")
-                    page.locator(f"[id='{cell}']").blur()
+                save_field(page, cell, f"{mark:g}")
         page.goto(listed)
 
 
@@ -353,23 +352,22 @@ def differing(plan: Plan, exports: dict[str, str]) -> list[str]:
     return faults
 
 
-def leaks(plan: Plan, course: Path) -> list[str]:
-    """Lines of hidden tests that a student gets: in feedback, logs, autograded or released notebooks."""
-    faults = []
+def handed_out(folder: Path, plan: Plan) -> list[Path]:
+    """Files that students get before they hand in: the bundle's, and what `course check` says of the worst answers."""
+    said, zipped = folder / "said", folder / "bundle.zip"
+    subprocess.run([str(BIN / "course"), "bundle", "--output", str(zipped)], cwd=ROOT, check=True, capture_output=True)
+    unpack(zipped, folder / "bundle")
+    said.mkdir()
     for name, made in plan.made.items():
-        given = json.dumps([cell.source for cell in reads(made.student).cells])
-        lines = {
-            line.strip()
-            for cell in reads(made.instructor).cells
-            for part in re.findall(r"### BEGIN HIDDEN TESTS\n(.*?)### END HIDDEN TESTS", cell.source, re.DOTALL)
-            for line in part.split("\n")
-        }
-        secret = [line for line in lines if len(line) > 20 and json.dumps(line)[1:-1] not in given]
-        files = [p for where in ("feedback", "autograded", "logs") for p in (course / where).rglob("*") if p.is_file()]
-        for path in (path for path in files if name in path.parts):
-            text = path.read_text(encoding="utf-8")
-            faults += [f"{path.relative_to(course)}: {line}" for line in secret if line in text]
-    return faults
+        work = max((works[name] for works in plan.works.values() if name in works), key=lambda work: len(work.mistakes))
+        notebook = next((folder / "bundle").rglob(f"{name}.ipynb"))
+        cells = {cell: text for answer in work.mistakes for cell, text in answer.cells.items()}
+        for path, content in handed_in(made, cells).items():
+            release.write_atomically(notebook.parent / path, content)
+        notebook.write_text(json.dumps(submission(made, cells)), encoding="utf-8")
+        done = subprocess.run([str(BIN / "course"), "check", str(notebook)], capture_output=True, text=True)
+        (said / name).write_text(done.stdout + done.stderr, encoding="utf-8")
+    return below(folder / "bundle", said)
 
 
 # --- the ways -----------------------------------------------------------------------------------------------------
@@ -429,6 +427,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "term.json")
     chosen = parser.parse_args()
     plan = planned(chosen.names, chosen.students)
+    secret = [line for lines in secret_lines(plan.made.values()).values() for line in lines]
+    with tempfile.TemporaryDirectory() as folder:
+        given = handed_out(Path(folder), plan)
+        before = leaks(given, secret)
+    print(
+        f"{len(given)} files that students get, {len(secret)} lines of hidden tests: {len(before)} found {before[:10]}"
+    )
     runs = {kind: once(kind, plan) for kind in chosen.ways}
     same = len({run["sha256"] for run in runs.values()}) == 1
     record = {
@@ -436,13 +441,15 @@ def main() -> None:
         "assignments": chosen.names,
         "submissions": sum(map(len, plan.works.values())),
         "resubmissions": sum(work.before is not None for works in plan.works.values() for work in works.values()),
+        "secret_lines": len(secret),
+        "leaks_in_what_is_given_out": before,
         "same_bytes": same,
         "runs": runs,
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "nbgrader": version("nbgrader")},
     }
     chosen.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"{record['submissions']} submissions, {', '.join(runs)}: {'the same bytes' if same else 'EXPORTS DIFFER'}")
-    if not same or any(run["faults"] for run in runs.values()):
+    if before or not same or any(run["faults"] for run in runs.values()):
         sys.exit("the term did not come out as it should: see the record")
 
 
@@ -451,7 +458,10 @@ def once(kind: str, plan: Plan, told: Callable[[str], None] = print) -> dict[str
     with tempfile.TemporaryDirectory() as name, way(kind, Path(name)) as (options, db):
         term = Term(Path(name), plan, options, db)
         exports = term.run()
-        faults = [*differing(plan, exports), *leaks(plan, term.course)]
+        given = below(*(term.course / part for part in ("feedback", "autograded", "logs")))
+        faults = differing(plan, exports)
+        for name, secret in secret_lines(plan.made.values()).items():
+            faults += leaks([path for path in given if name in path.parts or path.stem == name], secret)
     digest = hashlib.sha256(json.dumps(exports, sort_keys=True).encode()).hexdigest()
     told(f"{kind}: {term.seconds}, {len(faults)} faults{''.join(f'{chr(10)}  {fault}' for fault in faults[:10])}")
     return {"seconds": term.seconds, "faults": faults, "sha256": digest}

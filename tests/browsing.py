@@ -106,3 +106,13 @@ def open_create_assignment(page: Page, source: str) -> None:
     page.locator(".jp-Cell:visible").first.wait_for()
     page.locator(".jp-SideBar").get_by_text("Create Assignment").click()
     expect(page.locator(".nbgrader-TotalPointsInput")).to_have_value("100")
+
+
+def save_field(page: Page, field: str, words: str) -> None:
+    """On the formgrader's page of a submission: type points or a comment, and wait until the gradebook has them."""
+    # nbgrader's script gives the fields their placeholders when it has what was saved, and not before does it save.
+    expect(page.locator("input.score[placeholder]")).not_to_have_count(0)
+    expect(page.locator("textarea.comment[placeholder]")).not_to_have_count(0)
+    with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
+        page.locator(f"[id='{field}']").fill(words)
+        page.locator(f"[id='{field}']").blur()

@@ -43,35 +43,40 @@ PARTS = range(3)  # of the pages: other processes may take the others
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("theme", THEMES)
-def test_every_page_from_the_file_system(browser, pages, theme, part):
-    page, troubles = open_page(browser, theme)
+def test_every_page_from_the_file_system(browser, pages, part):
+    """From a server: in test_access.py."""
+    page, troubles = open_page(browser)
     page.on("request", lambda request: request.url.startswith(("file:", "data:")) or troubles.append(request.url))
     figures = 0
     for name in pages[part :: len(PARTS)]:
         if name == "404.html":  # which only a server shows, at any address
             continue
         facts = visit(page, (HTML / name).as_uri())
-        assert facts.pop("theme") == theme, name
-        figures += facts.pop("figures")
-        assert set(facts.pop("inks")) <= {THEMES[theme]}, name
+        figures += facts["figures"]
+        check_facts(name, facts, "light")
+        page.evaluate("() => { document.documentElement.dataset.theme = 'dark'; }")
         page.set_viewport_size(PHONE)
-        assert page.evaluate(FACTS)["overflow"] <= 0, f"{name} is wider than a phone"
+        check_facts(name, page.evaluate(FACTS), "dark")
         page.set_viewport_size(WIDE)
-        assert facts.pop("overflow") <= 0, name
-        assert not any(facts.values()), (name, facts)
         assert not troubles, name
     assert figures, "no page has a figure"
     page.context.close()
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_every_page_from_a_server(browser, pages, server, part):
-    page, troubles = open_page(browser)
-    page.on("request", lambda request: request.url.startswith((server, "data:")) or troubles.append(request.url))
-    for name in pages[part :: len(PARTS)]:
-        visit(page, server + name)
-        assert not troubles, name
+def check_facts(name, facts, theme):
+    """Nothing is wrong with a page in a theme."""
+    rest = {fact: value for fact, value in facts.items() if fact not in ("theme", "inks", "figures", "overflow")}
+    assert not any(rest.values()), (name, rest)
+    assert facts["theme"] == theme, name
+    assert set(facts["inks"]) <= {THEMES[theme]}, name
+    assert facts["overflow"] <= 0, f"{name} is wider than its window"
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_reader_s_choice_of_a_theme_is_kept(browser, chapter, theme):
+    page, troubles = open_page(browser, theme)
+    assert visit(page, chapter)["theme"] == theme
+    assert not troubles
     page.context.close()
 
 

@@ -10,14 +10,17 @@ student's id is never found) and copies what links point to.
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import nbgrader.apps  # noqa: F401 - first: nbgrader's packages import each other in a circle
 from bs4 import BeautifulSoup, Tag
+from joblib import Parallel, delayed  # type: ignore[import-untyped]
 from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -37,6 +40,7 @@ POLICY = {
 }
 FONT_FACE = re.compile(r"@font-face\s*\{[^}]*\}")
 IMAGES = ("image/png", "image/jpeg")
+PAGES_WORTH_A_PROCESS = 6
 SHORTEST_LEAK = 8  # characters: a shorter line of a hidden test stands in other code by chance
 
 
@@ -67,35 +71,42 @@ def write_feedback(course: Path, name: str, students: Sequence[str] | None = Non
     unknown = [student for student in chosen if student not in scores] or ([] if chosen else ["anybody"])
     if unknown:
         raise FeedbackError(f"{name}: nothing of {unknown[0]} was graded yet: run `course grade {name}` first")
-    pages, faults = [], []
-    for student in chosen:
-        try:
-            pages.append(_write_page(book, scores[student], cells))
-        except Exception as error:  # nbconvert and what it calls raise many types; one page must not stop the others
-            faults.append(f"{student}: {' '.join(str(error).split())}")
+    # A process to a core; for a few pages one is enough, as each takes seconds to start.
+    jobs = max(1, min(os.cpu_count() or 1, len(chosen) // PAGES_WORTH_A_PROCESS))
+    made = Parallel(n_jobs=jobs)(delayed(_try_page)(course, book.url, scores[student], cells) for student in chosen)
+    faults = [f"{student}: {page}" for student, page in zip(chosen, made, strict=True) if isinstance(page, str)]
     if faults:
         raise FeedbackError(f"{name}: {len(faults)} of {len(chosen)} pages were not written; first {faults[0]}")
-    return pages
+    return [page for page in made if isinstance(page, Path)]
 
 
-def _write_page(book: Book, score: Score, cells: Mapping[str, Cell]) -> Path:
+def _try_page(course: Path, url: str, score: Score, cells: Mapping[str, Cell]) -> Path | str:
+    """A page, or why there is none: one must not stop the others."""
+    try:
+        return _write_page(course, url, score, cells)
+    except Exception as error:  # nbconvert and what it calls raise many types
+        return " ".join(str(error).split())
+
+
+def _write_page(course: Path, url: str, score: Score, cells: Mapping[str, Cell]) -> Path:
     name, student = score.assignment, score.student
-    source = autograded_path(book.course, student, name)
+    source = autograded_path(course, student, name)
     if source.is_symlink() or not source.is_file():
         raise FeedbackError(f"{source} is no file: run `course grade {name} --student {student} --regrade`")
     nb = _harmless(nbformat.read(source, as_version=4), score, cells)
-    where = {"student": student, "assignment": name, "notebook": name, "db_url": book.url}
-    page, _ = _exporter(book).from_notebook_node(nb, resources={"nbgrader": where})
-    path = book.course / "feedback" / student / name / f"{name}.html"
+    where = {"student": student, "assignment": name, "notebook": name, "db_url": url}
+    page, _ = _exporter(course).from_notebook_node(nb, resources={"nbgrader": where})
+    path = course / "feedback" / student / name / f"{name}.html"
     write_atomically(path, page.encode("utf-8", "replace"))
     return path
 
 
-def _exporter(book: Book) -> HTMLExporter:
+@lru_cache(maxsize=1)
+def _exporter(course: Path) -> HTMLExporter:
     """Nbgrader's exporter, template and preprocessors, as its GenerateFeedback sets them up."""
     quiet = logging.getLogger(__name__)
     quiet.setLevel(logging.CRITICAL)  # else a line on the terminal for each image without a description
-    converter = GenerateFeedback(coursedir=CourseDirectory(root=str(book.course)), log=quiet)
+    converter = GenerateFeedback(coursedir=CourseDirectory(root=str(course)), log=quiet)
     exporter = FeedbackPage(parent=converter, config=converter.config)
     for step in converter.preprocessors:
         exporter.register_preprocessor(step, enabled=True)
