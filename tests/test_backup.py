@@ -18,6 +18,7 @@ from postgresql import Server
 from support import reads, small_repository
 
 from course_utils import release
+from course_utils._errors import CourseError
 from course_utils.grading import backup as writing
 from course_utils.grading import report
 from course_utils.grading.backup import BackupError, backup
@@ -204,13 +205,13 @@ def test_a_backup_that_cannot_be_is_one_line_and_leaves_no_file(
         (course, tmp_path / "there.zip"): "is there already: give another name",
         (course, tmp_path / "nowhere" / "b.zip"): "there is no folder .*nowhere",
         (course, course / "logs" / "b.zip"): "outside .*logs",
-        (tmp_path / "empty", tmp_path / "b.zip"): "holds no gradebook.db: give the course folder",
-        (tmp_path / "nowhere", tmp_path / "b.zip"): "holds no gradebook.db",
+        (tmp_path / "empty", tmp_path / "b.zip"): "there is no gradebook .*empty/gradebook.db: grade first, or",
+        (tmp_path / "nowhere", tmp_path / "b.zip"): "there is no course folder .*nowhere",
         (tmp_path / "linked", tmp_path / "b.zip"): "submitted is a symbolic link",
         (course, tmp_path / "b.zip"): "b.zip: No space left on device; nothing was changed",
     }
     for (folder, file), words in cases.items():
-        with pytest.raises(BackupError, match=words) as caught:
+        with pytest.raises(CourseError, match=words) as caught:
             backup(folder, file)
         assert "\n" not in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["course", "empty", "linked", "there.zip"]

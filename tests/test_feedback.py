@@ -16,6 +16,7 @@ from nbgrader.api import Gradebook
 from support import fill, reads, small_repository
 
 from course_utils import release
+from course_utils.grading import feedback
 from course_utils.grading.feedback import FeedbackError, write_feedback
 from course_utils.grading.files import autograded_path
 from course_utils.grading.gradebook import Book
@@ -235,6 +236,38 @@ def test_a_page_that_would_show_a_hidden_test_is_not_written(book: Book, made: r
 def test_a_student_may_write_what_a_hidden_test_has(book: Book, made: release.Released) -> None:
     source = "def mean(numbers):\n    kept = list(numbers)\n    return sum(kept) / len(kept)"
     assert "Score: 100.0 / 100.0" in page(book, record(fill(reads(made.student), {"mean": source})))
+
+
+def test_processes_that_share_the_work_write_the_same(
+    book: Book, made: release.Released, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    students = [f"s{number}" for number in range(5)]
+    monkeypatch.setattr(feedback, "PAGES_WORTH_A_PROCESS", 2)
+    for student in students:
+        book.write(record(reads(made.student), student, mean_hidden=f"not for {student}"), "f")
+    autograded_path(book.course, "s3", NAME).unlink()
+    written = []
+    for cores in (2, 1):
+        monkeypatch.setattr(feedback.os, "cpu_count", lambda cores=cores: cores)
+        with pytest.raises(FeedbackError, match=r"1 of 5 pages were not written; first s3: .* is no file"):
+            write_feedback(book.course, NAME)
+        written.append([path.read_bytes() for path in sorted((book.course / "feedback").rglob("*.html"))])
+    assert written[0] == written[1]
+    assert len(written[0]) == 4
+    for student in {*students} - {"s3"}:
+        path = book.course / "feedback" / student / NAME / f"{NAME}.html"
+        assert f"not for {student}" in path.read_text(encoding="utf-8")
+
+
+def test_code_is_coloured_and_each_test_is_named(book: Book, made: release.Released) -> None:
+    text = page(book, record(reads(made.student)))
+    listed = text.partition('<div id="toc">')[2].partition("</ol>")[0]
+    assert re.findall(r">([^<>]*)</a>", listed) == [
+        line
+        for problem in ("mean", "spread")
+        for line in (f"Comment on {problem}", f"{problem}, visible tests", f"{problem}, hidden tests")
+    ]
+    assert re.search(r"\.highlight \.k \{ color: #\w+", text)
 
 
 def test_links_are_not_followed_and_nothing_else_is_copied(book: Book, made: release.Released, tmp_path: Path) -> None:

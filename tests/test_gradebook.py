@@ -208,6 +208,17 @@ def test_a_course_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("url", ["", "sqlite:///{}/other.db"])
+def test_one_that_is_only_to_be_read_is_not_made(course: Path, url: str) -> None:
+    words = rf"there is no gradebook {course}/\w+\.db: grade first, or name the course folder"
+    with pytest.raises(GradebookError, match=words):
+        Book.there(course, url.format(course))
+    assert list(course.iterdir()) == []
+    whole(course / "gradebook.db")
+    with Book.there(course) as book:
+        assert book.assignments() == []
+
+
 def test_a_read_only_gradebook_is_refused(course: Path) -> None:
     whole(course / "gradebook.db")
     url = f"sqlite:///file:{course / 'gradebook.db'}?mode=ro&uri=true"

@@ -70,9 +70,7 @@ def backup(course: Path, file: Path, url: str = "") -> Contents:
         BackupError, GradebookError: one line.
     """
     _check_place(course, file)
-    book = Book(course, url)
-    if not url and not (course / "gradebook.db").is_file():
-        raise BackupError(f"{course} holds no gradebook.db: give the course folder with --course, or --db")
+    book = Book.there(course, url)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     with book, said(file):
         try:

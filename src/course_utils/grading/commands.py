@@ -80,8 +80,8 @@ def grade(order: Order, console: Console) -> None:
     term = read_term(order.course)
     term.require(known)
     task = Task.of(order.root, order.name, order.overlay or term.overlay)
-    _announce(order, console)
     submissions = _taken_in(order, task)
+    _announce(order, console)
     count = min(order.workers or os.cpu_count() or 1, len(submissions))
     # Their warm parents take seconds to start: meanwhile the gradebook is opened.
     with workers(count, order.scheduler, unsafe=order.unsafe) as client, _target(order) as (book, before):

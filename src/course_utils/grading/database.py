@@ -115,6 +115,16 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def missing_file(url: str) -> str | None:
+    """The file of an SQLite database that is not there yet."""
+    with contextlib.suppress(SQLAlchemyError):
+        parsed = make_url(url)
+        file = parsed.database or ""
+        if parsed.get_backend_name() == "sqlite" and not file.startswith(("file:", ":")) and not Path(file).exists():
+            return file
+    return None
+
+
 def place(engine: Engine) -> str:
     """Where the database is: the file, or the URL without its password."""
     if engine.dialect.name == "sqlite":

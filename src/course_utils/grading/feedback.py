@@ -26,6 +26,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader.converters import GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
+from pygments.formatters import HtmlFormatter
 
 from course_utils.grading.database import GradebookError
 from course_utils.grading.files import autograded_path
@@ -39,6 +40,8 @@ POLICY = {
     "content": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
 }
 FONT_FACE = re.compile(r"@font-face\s*\{[^}]*\}")
+# nbgrader's page has no colours for code, and no room in tables.
+STYLE = HtmlFormatter(style="default").get_style_defs(".highlight") + " td, th { padding: 2px 12px 2px 0; }"
 IMAGES = ("image/png", "image/jpeg")
 PAGES_WORTH_A_PROCESS = 6
 SHORTEST_LEAK = 8  # characters: a shorter line of a hidden test stands in other code by chance
@@ -64,7 +67,7 @@ def write_feedback(course: Path, name: str, students: Sequence[str] | None = Non
         GradebookError: the gradebook cannot be used, or knows nothing of this.
         FeedbackError: some pages could not be made; all others were written.
     """
-    with Book(course, url) as book:
+    with Book.there(course, url) as book:
         scores = {score.student: score for score in book.scores(name)}
         cells = book.cells(name)
     chosen = sorted(set(scores if students is None else students))
@@ -122,7 +125,20 @@ class FeedbackPage(Page):
             script.decompose()
         for style in soup("style"):
             style.string = FONT_FACE.sub("", style.get_text())
+        for link in soup.select("#toc a"):  # most of them are called "Test cell"
+            link.string = _called(str(link["href"]).removeprefix("#"))
+        ours = soup.new_tag("style")
+        ours.string = STYLE
+        (soup.head or soup).append(ours)
         return soup.new_tag("meta", attrs=POLICY)
+
+
+def _called(place: str) -> str:
+    """What a graded cell, or the comment on a cell, is called in the list of points."""
+    if place.startswith("comment-"):
+        return f"Comment on {place.removeprefix('comment-')}"
+    problem, _, kind = place.rpartition("-")
+    return f"{problem}, {kind} tests" if kind in ("visible", "hidden") else place
 
 
 # --- the notebook that is shown -----------------------------------------------------------------------------------

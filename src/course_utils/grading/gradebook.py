@@ -39,7 +39,15 @@ from nbgrader.utils import parse_utc
 from sqlalchemy import Engine, Row, select
 from sqlalchemy.orm import Session, undefer, with_polymorphic
 
-from course_utils.grading.database import COURSE, GRADINGS, GradebookError, in_one_line, open_engine, place
+from course_utils.grading.database import (
+    COURSE,
+    GRADINGS,
+    GradebookError,
+    in_one_line,
+    missing_file,
+    open_engine,
+    place,
+)
 from course_utils.grading.files import autograded_path, encoded, write_files
 from course_utils.grading.lateness import Arrival, TermLateness, renew
 from course_utils.grading.queries import grades_of, submissions_of
@@ -153,6 +161,18 @@ class Book:
     def __init__(self, course: Path, url: str = "") -> None:
         self.course = course.absolute()
         self.url = url or f"sqlite:///{self.course / 'gradebook.db'}"
+
+    @classmethod
+    def there(cls, course: Path, url: str = "") -> Book:
+        """A gradebook that is only to be read.
+
+        Raises:
+            GradebookError: there is none yet, and none is made.
+        """
+        book = cls(course, url)
+        if book.course.is_dir() and (file := missing_file(book.url)):
+            raise GradebookError(f"there is no gradebook {file}: grade first, or name the course folder with --course")
+        return book
 
     def __enter__(self) -> Book:
         if not self.course.is_dir():

@@ -114,7 +114,7 @@ def show_term(known: Sequence[str], course: Path, db: str, form: str, console: C
     """
     from course_utils.grading.gradebook import Book  # nbgrader takes a second to import
 
-    with Book(course, db) as book:
+    with Book.there(course, db) as book:
         term = book.term
         term.require(known)
         book.check_course(known)
