@@ -21,10 +21,15 @@ REGION = re.compile(r"### BEGIN HIDDEN TESTS\n(.*?)### END HIDDEN TESTS", re.DOT
 SHORT = 20  # a line of no more characters gives nothing away: `import torch`, `for seed in SEEDS:`
 
 
-def secret_lines(made: Iterable[Released]) -> dict[str, list[str]]:
-    """For each assignment: lines of its hidden tests that no assignment has outside of hidden tests."""
+def secret_lines(made: Iterable[Released], written: Iterable[str] = ()) -> dict[str, list[str]]:
+    """For each assignment: lines of its hidden tests that no assignment has outside of hidden tests.
+
+    Args:
+        made: all assignments.
+        written: what students wrote, which may be what a hidden test has too.
+    """
     sources = {one.name: [cell.source for cell in reads(one.instructor).cells] for one in made}
-    shown = "\n".join(REGION.sub("", source) for cells in sources.values() for source in cells)
+    shown = "\n".join([*(REGION.sub("", source) for cells in sources.values() for source in cells), *written])
     found = {}
     for name, cells in sources.items():
         hidden = {line.strip() for cell in cells for region in REGION.findall(cell) for line in region.split("\n")}

@@ -42,7 +42,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from browsing import jupyter, save_field  # noqa: E402
 from leaks import below, leaks, secret_lines, unpack  # noqa: E402
-from support import Answer, handed_in, load_answers, points, reads, submission  # noqa: E402
+from support import Answer, handed_in, load_answers, points, reads, reference, submission  # noqa: E402
 
 from course_utils import release  # noqa: E402
 from course_utils.notebooks import grade_id, is_test, nbgrader_of, points_of  # noqa: E402
@@ -352,11 +352,18 @@ def differing(plan: Plan, exports: dict[str, str]) -> list[str]:
     return faults
 
 
-def handed_out(folder: Path, plan: Plan) -> list[Path]:
-    """Files that students get before they hand in: the bundle's, and what `course check` says of the worst answers."""
+def leaks_before(folder: Path, plan: Plan) -> tuple[int, int, list[str]]:
+    """Hidden tests in what students get before they hand in: the bundle, and `course check` of the worst answers.
+
+    Returns:
+        The files, the lines that each was searched for, and what was found.
+    """
+    secret = [line for lines in secret_lines(plan.made.values()).values() for line in lines]
     said, zipped = folder / "said", folder / "bundle.zip"
     subprocess.run([str(BIN / "course"), "bundle", "--output", str(zipped)], cwd=ROOT, check=True, capture_output=True)
     unpack(zipped, folder / "bundle")
+    given = below(folder / "bundle")
+    faults = leaks(given, secret)
     said.mkdir()
     for name, made in plan.made.items():
         work = max((works[name] for works in plan.works.values() if name in works), key=lambda work: len(work.mistakes))
@@ -367,7 +374,13 @@ def handed_out(folder: Path, plan: Plan) -> list[Path]:
         notebook.write_text(json.dumps(submission(made, cells)), encoding="utf-8")
         done = subprocess.run([str(BIN / "course"), "check", str(notebook)], capture_output=True, text=True)
         (said / name).write_text(done.stdout + done.stderr, encoding="utf-8")
-    return below(folder / "bundle", said)
+    return len(given) + len(below(said)), len(secret), faults + leaks(below(said), secret)
+
+
+def written(plan: Plan) -> list[str]:
+    """All code that students of the plan write."""
+    answers = [text for name in plan.made for answer in load_answers(name) for text in answer.cells.values()]
+    return answers + [text for made in plan.made.values() for text in reference(made).values()]
 
 
 # --- the ways -----------------------------------------------------------------------------------------------------
@@ -427,13 +440,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "term.json")
     chosen = parser.parse_args()
     plan = planned(chosen.names, chosen.students)
-    secret = [line for lines in secret_lines(plan.made.values()).values() for line in lines]
     with tempfile.TemporaryDirectory() as folder:
-        given = handed_out(Path(folder), plan)
-        before = leaks(given, secret)
-    print(
-        f"{len(given)} files that students get, {len(secret)} lines of hidden tests: {len(before)} found {before[:10]}"
-    )
+        files, lines, before = leaks_before(Path(folder), plan)
+    print(f"{files} files that students get, searched for {lines} lines of hidden tests: {before or 'none'}")
     runs = {kind: once(kind, plan) for kind in chosen.ways}
     same = len({run["sha256"] for run in runs.values()}) == 1
     record = {
@@ -441,8 +450,7 @@ def main() -> None:
         "assignments": chosen.names,
         "submissions": sum(map(len, plan.works.values())),
         "resubmissions": sum(work.before is not None for works in plan.works.values() for work in works.values()),
-        "secret_lines": len(secret),
-        "leaks_in_what_is_given_out": before,
+        "given_out": {"files": files, "lines_of_hidden_tests": lines, "leaks": before},
         "same_bytes": same,
         "runs": runs,
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "nbgrader": version("nbgrader")},
@@ -460,7 +468,7 @@ def once(kind: str, plan: Plan, told: Callable[[str], None] = print) -> dict[str
         exports = term.run()
         given = below(*(term.course / part for part in ("feedback", "autograded", "logs")))
         faults = differing(plan, exports)
-        for name, secret in secret_lines(plan.made.values()).items():
+        for name, secret in secret_lines(plan.made.values(), written(plan)).items():
             faults += leaks([path for path in given if name in path.parts or path.stem == name], secret)
     digest = hashlib.sha256(json.dumps(exports, sort_keys=True).encode()).hexdigest()
     told(f"{kind}: {term.seconds}, {len(faults)} faults{''.join(f'{chr(10)}  {fault}' for fault in faults[:10])}")

@@ -136,6 +136,21 @@ def written(tmp_path: Path, student: str, text: str) -> Path:
     return path
 
 
+def test_the_record_of_measurements_comes_with_its_notebook(tmp_path: Path, collect: Any) -> None:
+    for student in ("ann", "cem"):
+        written(tmp_path, student, "{}").with_name("measurements.json").write_text(student, encoding="utf-8")
+    written(tmp_path, "cem", "{}").unlink()
+    written(tmp_path, "ann", "{}").with_name("secret.json").write_text("mine", encoding="utf-8")
+    assert collect().stdout == "ann\n"
+    copy = tmp_path / "submitted" / "ann" / NAME
+    assert sorted(path.name for path in copy.iterdir()) == [f"{NAME}.ipynb", "measurements.json", "timestamp.txt"]
+    assert (copy / "measurements.json").read_text(encoding="utf-8") == "ann"
+    assert collect().stdout == ""
+    written(tmp_path, "ann", "{}").with_name("measurements.json").write_text("again", encoding="utf-8")
+    assert collect().stdout == "ann\n"
+    assert (copy / "measurements.json").read_text(encoding="utf-8") == "again"
+
+
 def test_what_students_have_is_collected_with_their_own_rights(tmp_path: Path, collect: Any) -> None:
     for student in ("ann", "cem"):
         written(tmp_path, student, f"{{}} {student}")

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,12 +104,17 @@ def test_a_class_is_graded_and_only_what_changed_is_graded_again(root: Path, mad
     assert f"\n{NAME},s003,,0,100,100," in exported(root, tmp_path)
     assert f"\n{NAME},broken,,0,50,100,0,50,0,50,no," in exported(root, tmp_path)
     assert "1 to grade, 0 graded before" in grade(root, tmp_path, "--regrade", "--student", KOREAN)
+    # Whom only students.csv names has handed in nothing; its letters may be put together in another way.
+    listed = unicodedata.normalize("NFD", KOREAN).replace('"', '""')
+    (tmp_path / "students.csv").write_text(f'id\nzoe\n"{listed}"\n', encoding="utf-8")
     status, term, _ = course(root, "report", "--course", tmp_path, "--format", "csv")
     assert (status, term.splitlines()[0]) == (
         0,
         "student,01-sums,total,dropped,not_handed_in,not_graded,pending_review",
     )
     assert "\ns001,50,50,,,,\n" in term
+    assert "\nzoe,0,0,,01-sums,,\n" in term
+    assert term.count("\n") == 8
     assert course(root, "feedback", NAME, "--course", tmp_path)[0] == 0
     assert (tmp_path / "feedback" / KOREAN / NAME / f"{NAME}.html").is_file()
 
@@ -365,7 +371,10 @@ def test_a_half_written_course_toml_stops_every_command(
         (("grade", NAME, "--workers", "-1"), "workers"),
         (("grade", NAME, "--overlay", "nowhere"), "nowhere: there is no such folder"),
         (("report", NAME, "--format", "xls"), "no format 'xls'"),
-        (("feedback", NAME), NAME),
+        (("feedback", NAME), "there is no gradebook"),
+        (("report", NAME), "there is no gradebook"),
+        (("report",), "there is no gradebook"),
+        (("similar", NAME), "there is no gradebook"),
     ],
 )
 def test_bad_input_is_one_line(root: Path, made, tmp_path: Path, words: tuple[str, ...], said: str) -> None:

@@ -211,11 +211,11 @@ def test_a_course_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["", "sqlite:///{}/other.db"])
 def test_one_that_is_only_to_be_read_is_not_made(course: Path, url: str) -> None:
     words = rf"there is no gradebook {course}/\w+\.db: grade first, or name the course folder"
-    with pytest.raises(GradebookError, match=words):
-        Book.there(course, url.format(course))
+    with pytest.raises(GradebookError, match=words), Book(course, url.format(course), new=False):
+        pass
     assert list(course.iterdir()) == []
     whole(course / "gradebook.db")
-    with Book.there(course) as book:
+    with Book(course, new=False) as book:
         assert book.assignments() == []
 
 

@@ -95,6 +95,7 @@ def type_in(found: list[Block], folder: Path, home: Path) -> str:
 
 @pytest.mark.parametrize("page", ["instructors", "scale", "security", "self-study", "writing"])
 def test_every_command_runs_and_prints_what_the_page_says(page: str, repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(repository / "exercises" / "02-soft-dictionary", tmp_path / "work")  # where a reader solves it
     found = blocks(page)
     assert any(block.kind == "sh" for block in found)
     printed(found, type_in(found, repository, tmp_path))

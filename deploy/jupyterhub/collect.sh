@@ -8,7 +8,7 @@
 set -eu
 name=${1:?usage: attention-collect NAME}
 submitted=${SUBMITTED:-/srv/attention/course/submitted}
-most=20971520 # bytes of a notebook
+most=20971520 # bytes of a file
 
 case $name in */* | .*)
     echo "collect: $name is no assignment's name" >&2
@@ -19,18 +19,25 @@ esac
 getent group attention-students | cut -d: -f4 | tr ',' '\n' | while read -r student; do
     [ -n "$student" ] || continue
     home=$(getent passwd "$student" | cut -d: -f6)
-    source=$home/exercises/$name/$name.ipynb
     folder=$submitted/$student/$name
     read_as() { timeout 20 runuser -u "$student" -- "$@" </dev/null; }
-    read_as test -f "$source" || continue
+    read_as test -f "$home/exercises/$name/$name.ipynb" || continue
     mkdir -p "$folder"
-    if ! read_as head -c "$most" -- "$source" >"$folder/.new"; then
-        rm "$folder/.new"
-        echo "collect: $source could not be read" >&2
-    elif cmp -s "$folder/.new" "$folder/$name.ipynb"; then
-        rm "$folder/.new"
-    else
-        mv "$folder/.new" "$folder/$name.ipynb"
+    new=
+    for file in "$name.ipynb" measurements.json; do # the second belongs to lab 2
+        source=$home/exercises/$name/$file
+        read_as test -f "$source" || continue
+        if ! read_as head -c "$most" -- "$source" >"$folder/.new"; then
+            rm "$folder/.new"
+            echo "collect: $source could not be read" >&2
+        elif cmp -s "$folder/.new" "$folder/$file"; then
+            rm "$folder/.new"
+        else
+            mv "$folder/.new" "$folder/$file"
+            new=yes
+        fi
+    done
+    if [ -n "$new" ]; then
         date -u '+%Y-%m-%d %H:%M:%S UTC' >"$folder/timestamp.txt"
         echo "$student"
     fi

@@ -70,7 +70,7 @@ def backup(course: Path, file: Path, url: str = "") -> Contents:
         BackupError, GradebookError: one line.
     """
     _check_place(course, file)
-    book = Book.there(course, url)
+    book = Book(course, url, new=False)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     with book, said(file):
         try:

@@ -67,7 +67,7 @@ def write_feedback(course: Path, name: str, students: Sequence[str] | None = Non
         GradebookError: the gradebook cannot be used, or knows nothing of this.
         FeedbackError: some pages could not be made; all others were written.
     """
-    with Book.there(course, url) as book:
+    with Book(course, url, new=False) as book:
         scores = {score.student: score for score in book.scores(name)}
         cells = book.cells(name)
     chosen = sorted(set(scores if students is None else students))

@@ -152,27 +152,16 @@ class Book:
     Args:
         course: nbgrader's course folder.
         url: the database as SQLAlchemy takes it; ``gradebook.db`` in the course folder if empty.
+        new: whether it may be a file that is not there yet.
 
     Raises:
         GradebookError: on entering, and from every method: it cannot be opened, read or written.
         TermError: on entering: ``course.toml`` cannot be used.
     """
 
-    def __init__(self, course: Path, url: str = "") -> None:
-        self.course = course.absolute()
+    def __init__(self, course: Path, url: str = "", *, new: bool = True) -> None:
+        self.course, self.new = course.absolute(), new
         self.url = url or f"sqlite:///{self.course / 'gradebook.db'}"
-
-    @classmethod
-    def there(cls, course: Path, url: str = "") -> Book:
-        """A gradebook that is only to be read.
-
-        Raises:
-            GradebookError: there is none yet, and none is made.
-        """
-        book = cls(course, url)
-        if book.course.is_dir() and (file := missing_file(book.url)):
-            raise GradebookError(f"there is no gradebook {file}: grade first, or name the course folder with --course")
-        return book
 
     def __enter__(self) -> Book:
         if not self.course.is_dir():
@@ -182,6 +171,8 @@ class Book:
         if (self.course / SWITCHING).exists():
             raise GradebookError(f"{self.course}: a restore was stopped in the middle: run `course restore` again")
         self.term, self.plugin = read_term(self.course), TermLateness(course=str(self.course))
+        if not self.new and (file := missing_file(self.url)):
+            raise GradebookError(f"there is no gradebook {file}: grade first, or name the course folder with --course")
         self.engine: Engine = open_engine(self.url)
         return self
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from course_utils._errors import CourseError
 from course_utils.grading.gradebook import Person
+from course_utils.grading.handed import nfc
 from course_utils.grading.items import cells_of, points_of
 from course_utils.grading.report import by_student, harmless, number, one_line
 
@@ -54,7 +55,7 @@ def people(course: Path, known: Mapping[str, Person]) -> dict[str, Person]:
     found = dict(known)
     seen: set[str] = set()
     for row in _rows(path) if path.is_file() else []:
-        student = (row.get("id") or "").strip()
+        student = nfc((row.get("id") or "").strip())
         if not student:
             raise PlatformError(f"{path}: a row has no id: it needs a column `id`, filled in every row")
         if student in seen:

@@ -43,7 +43,7 @@ def show_report(root: Path, name: str, course: Path, db: str, form: str, output:
         GradebookError, ReleaseError, PlatformError, OutputError: one line each.
     """
     problems = release.build(root, name).problems
-    with Book.there(course, db) as book:
+    with Book(course, db, new=False) as book:
         scores = book.scores(name)
         known = platforms.people(course, book.people()) if form in ("canvas", "moodle") else {}
     if form == "table":
@@ -77,7 +77,7 @@ def show_similar(root: Path, name: str, course: Path, db: str, output: Path | No
     from course_utils.grading import similar  # scikit-learn takes two seconds to import
 
     released = nbformat.reads(release.build(root, name).student.decode(), as_version=4)
-    with Book.there(course, db) as book:
+    with Book(course, db, new=False) as book:
         records = {score.student: score.record for score in graded(book.scores(name)) if score.record}
     written = {student: similar.pieces(record.notebook, released) for student, record in records.items()}
     found = similar.pairs(written, released)

@@ -110,15 +110,16 @@ def show_term(known: Sequence[str], course: Path, db: str, form: str, console: C
         console: where the table is printed.
 
     Raises:
-        GradebookError, TermError: one line each.
+        GradebookError, TermError, PlatformError: one line each.
     """
     from course_utils.grading.gradebook import Book  # nbgrader takes a second to import
+    from course_utils.grading.platforms import people
 
-    with Book.there(course, db) as book:
+    with Book(course, db, new=False) as book:
         term = book.term
         term.require(known)
         book.check_course(known)
-        scores, students = {name: book.scores(name) for name in book.assignments()}, book.people()
+        scores, students = {name: book.scores(name) for name in book.assignments()}, people(course, book.people())
     handed_in = {(nfc(path.parts[-2]), path.name) for path in (course / "submitted").glob("*/*")}
     rows = standings(scores, students, handed_in, term)
     if form == "csv":
