@@ -12,10 +12,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from browsing import jupyter, open_page, save_field
-from nbformat.v4 import new_markdown_cell, new_raw_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output, new_raw_cell
 from playwright.sync_api import Browser, Page, expect
 from support import ROOT, SMALL, small_repository, submission
 
@@ -28,9 +29,15 @@ MEAN = r"""Without `math.fsum`.
 $$
 \bar x = \frac{1}{n} \sum_{i=1}^n x_i
 $$"""
+OVER_ALL = '<span class="full-credit modal-backdrop fade">x</span>'
 HOSTILE = [
     new_markdown_cell("Mine: $a < b$ <script>window.evil = 1</script><img src=x onerror='window.evil = 2'>"),
     new_raw_cell("<script>window.evil = 3</script>"),
+    # What nbgrader's style would lay over the whole page, for its script to take a click on it as one on its button.
+    new_raw_cell(f'<div class="nbgrader_cell"><span id="mean-hidden"></span>{OVER_ALL}</div>'),
+    new_markdown_cell(f'<div class="nbgrader_cell"><span id="mean-hidden"></span>{OVER_ALL}</div>'),
+    new_markdown_cell(f'<a href="/formgrader">{OVER_ALL}</a>'),
+    new_code_cell("1", outputs=[new_output("display_data", {"text/html": OVER_ALL, "text/plain": "an object"})]),
 ]
 ODD = '김 [2] <b title="x">'
 STUDENTS = {"ann": {}, "ben": {"mean": "def mean(numbers):\n    return 0.0"}, ODD: {}}
@@ -129,6 +136,32 @@ def test_what_a_student_wrote_is_shown_and_not_run(page: Page) -> None:
     assert page.locator(".live-notebook b").count() == 0
     assert page.locator("math").last.text_content() == "a<b"
     formulas_are_drawn(page)
+
+
+def test_a_click_on_the_page_is_no_click_on_a_button_that_a_student_made(page: Page) -> None:
+    open_submission(page, "ann")
+    expect(page.locator("input.score[placeholder]")).not_to_have_count(0)
+    written, here = [], page.url
+    page.on("request", lambda request: written.append(request.url) if request.method != "GET" else None)
+    assert page.locator(".modal-backdrop").count() == 0
+    assert page.locator("[id=mean-hidden]").count() == 1
+    for place in (300, 500, 700):
+        page.mouse.click(1270, place)
+    page.wait_for_load_state("networkidle")
+    assert (written, page.url) == ([], here)
+
+
+@pytest.mark.parametrize("where", ["manage_students", "gradebook", "manage_submissions"])
+@pytest.mark.parametrize(
+    "name", ["<img src=x onerror=evil=1>", '";window.evil=1;"', "</script><script>evil=1</script>"]
+)
+def test_a_link_with_a_script_in_it_runs_nothing(browser: Browser, address: str, where: str, name: str) -> None:
+    page, _ = open_page(browser)
+    page.goto(address)
+    page.goto(f"{address.partition('/formgrader')[0]}/formgrader/{where}/{quote(name, safe='')}")
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("window.evil") is None
+    page.context.close()
 
 
 def test_points_and_a_comment_given_by_hand_stay(page: Page, browser: Browser, root: Path, folder: Path) -> None:

@@ -31,7 +31,7 @@ from pygments.formatters import HtmlFormatter
 from course_utils.grading.database import GradebookError
 from course_utils.grading.files import autograded_path
 from course_utils.grading.gradebook import Book, Cell, Score
-from course_utils.grading.notebook_pages import Page
+from course_utils.grading.notebook_pages import Page, shown_output
 from course_utils.notebooks import grade_id
 from course_utils.release import write_atomically
 
@@ -42,7 +42,6 @@ POLICY = {
 FONT_FACE = re.compile(r"@font-face\s*\{[^}]*\}")
 # nbgrader's page has no colours for code, and no room in tables.
 STYLE = HtmlFormatter(style="default").get_style_defs(".highlight") + " td, th { padding: 2px 12px 2px 0; }"
-IMAGES = ("image/png", "image/jpeg")
 PAGES_WORTH_A_PROCESS = 6
 SHORTEST_LEAK = 8  # characters: a shorter line of a hidden test stands in other code by chance
 
@@ -174,18 +173,8 @@ def _rebuilt(cell: NotebookNode, name: str) -> NotebookNode:
     """A cell without its metadata; a raw one, which a page would hold as it is, as code."""
     if cell.cell_type == "markdown":
         return new_markdown_cell(cell.source, id=name, attachments=cell.get("attachments", {}))
-    outputs = (_output(each) for each in cell.get("outputs", []))
+    outputs = (shown_output(each) for each in cell.get("outputs", []))
     return new_code_cell(cell.source, id=name, outputs=[each for each in outputs if each])
-
-
-def _output(output: NotebookNode) -> NotebookNode | None:
-    """An output as text or an image in the page, else nothing."""
-    if output.output_type == "stream":
-        return new_output("stream", name="stderr" if output.name == "stderr" else "stdout", text=str(output.text))
-    if output.output_type == "error":
-        return new_output("error", ename="", evalue="", traceback=[str(line) for line in output.traceback])
-    kept = {kind: str(output.data[kind]) for kind in (*IMAGES, "text/plain") if kind in output.data}
-    return new_output("display_data", data=kept) if kept else None
 
 
 def _role(cell: Cell) -> dict[str, Any]:

@@ -1,19 +1,23 @@
 """nbgrader's formgrader for a course folder: an extension of Jupyter's server, and the server that has it.
 
-It is nbgrader's own but for the page on which a submission is read: that is made as feedback is (`notebook_pages`),
-since in nbgrader's a script in a student's Markdown would run with the rights of the instructor who opens it.
+It is nbgrader's own but for two things. The page on which a submission is read is made as feedback is
+(`notebook_pages`), since in nbgrader's a script in a student's Markdown would run with the rights of the instructor who
+opens it. And the other pages hold names out of their addresses as text: in nbgrader's, a link in a student's answer to
+an address with a script in it would run that.
 """
 
 from __future__ import annotations
 
 import html
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import nbgrader.apps  # noqa: F401 - first: nbgrader's packages import each other in a circle
 from bs4 import BeautifulSoup, Tag
+from jinja2 import Environment, FileSystemLoader
 from jupyter_server.serverapp import ServerApp
 from nbformat import NotebookNode
 from nbgrader.server_extensions.formgrader.formgrader import FormgradeExtension
@@ -26,6 +30,7 @@ THEIRS = "nbgrader.server_extensions.formgrader"
 # nbgrader's script waits until MathJax has set the page before it lets an instructor type.
 READY = """MathJax = {Hub: {Startup: {signal: {Interest: (tell) => addEventListener("load", () => tell("End"))}}}}"""
 NAMES = ("student", "first_name", "last_name", "notebook_path")
+IN_SCRIPT = re.compile(r'"\{\{ (\w+) \}\}"(?=;)')  # var student_id = "{{ student_id }}";
 
 
 class SubmissionPage(Page):
@@ -45,13 +50,23 @@ class SubmissionPage(Page):
         return script
 
 
+class _Templates(FileSystemLoader):
+    """nbgrader's templates, in which names that go into a script are written as JSON."""
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Any]:
+        source, file, unchanged = super().get_source(environment, template)
+        return IN_SCRIPT.sub(r"{{ \1 | tojson }}", source), file, unchanged
+
+
 class Formgrader(FormgradeExtension):
     """nbgrader's formgrader with our page."""
 
     def init_tornado_settings(self, webapp: Any) -> None:
-        """Put our page in the place of nbgrader's."""
+        """Put our page in the place of nbgrader's, and have the others escape what they are given."""
         super().init_tornado_settings(webapp)
         webapp.settings["nbgrader_exporter"] = SubmissionPage(config=self.config)
+        templates = webapp.settings["nbgrader_jinja2_env"]
+        templates.autoescape, templates.loader = True, _Templates(templates.loader.searchpath)
 
 
 def _load_jupyter_server_extension(server: ServerApp) -> None:
