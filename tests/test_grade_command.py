@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import random
@@ -13,17 +14,23 @@ import subprocess
 import sys
 import time
 import unicodedata
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from postgresql import Server
-from support import small_repository, stub, submission
+from rich.console import Console
+from support import SMALL, small_repository, stub, submission
 
 from course_utils import release
+from course_utils.grading import commands
+from course_utils.grading.gradebook import Book
 from course_utils.grading.grader import Task
 from course_utils.grading.records import Submission
 from course_utils.grading.schedule import ScheduleError, grade_all, workers
+from course_utils.overlay import OverlayError
 
 NAME = "01-sums"
 COURSE = Path(sys.executable).parent / "course"
@@ -325,6 +332,88 @@ def test_many_workers_take_every_submission_once(root: Path, made) -> None:
     with workers(6) as client:
         found = [(one.student, graded.student) for one, graded in grade_all(client, task, handed_in)]
     assert sorted(found) == sorted((one.student, one.student) for one in handed_in)
+
+
+# --- the overlay, and who is who ---
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository whose graded cells may take a second each."""
+    text = SMALL.replace("  title: Two small sums\n", "  title: Two small sums\n  limits: {cell_cpu_seconds: 1}\n")
+    return small_repository(tmp_path_factory.mktemp("strict"), text)
+
+
+BROKEN = {
+    'assert meen([1.0]) == 1.0, "x"': "NameError: name 'meen' is not defined",
+    'assert mean([1.0]) == 2.0, "two\\nlines"': "two lines",
+    "assert mean([1.0]) == 2.0": "loses mean-hidden: mend it",
+    "raise SystemExit(3)": "SystemExit: 3",
+    "import os; os._exit(3)": "it exited with status 3",
+    "while True: pass": "1 s of CPU time",
+}
+
+
+def test_whatever_an_overlay_does_to_the_reference_is_one_line(strict: Path, tmp_path: Path) -> None:
+    with workers(1) as client:
+        for code, said in BROKEN.items():
+            release.write_atomically(tmp_path / NAME / "mean.py", code.encode())
+            with pytest.raises(OverlayError) as caught:
+                commands._require_reference(client, Task.of(strict, NAME, tmp_path), tmp_path)
+            assert str(caught.value).startswith(f"{tmp_path}: the reference itself loses mean-hidden")
+            assert said in str(caught.value)
+            assert str(caught.value).endswith(f": mend it, then `course release {NAME} --overlay {tmp_path}`")
+            assert "\n" not in str(caught.value)
+
+
+def test_an_overlay_that_takes_points_from_the_reference_records_nothing(root: Path, made, tmp_path: Path) -> None:
+    folder = a_class(tmp_path / "course", made, 2)
+    release.write_atomically(tmp_path / "private" / NAME / "mean.py", b"raise SystemExit")
+    (folder / "course.toml").write_text('overlay = "../private"')
+    said = refused(root, "grade", NAME, "--course", folder)
+    assert ": the reference itself loses mean-hidden: SystemExit: mend it, then `course release " in said
+    with Book(folder) as book:
+        assert (book.people(), book.assignments()) == ({}, [])
+    assert not (folder / "autograded").exists()
+
+
+def test_a_sound_overlay_grades_and_what_is_graded_needs_no_reference(
+    root: Path, made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course = a_class(tmp_path / "course", made, 2)
+    release.write_atomically(tmp_path / "private" / NAME / "spread.py", b"assert spread([1, 11]) == 10")
+    assert "2 to grade, 0 graded before" in graded_here(root, course, overlay=tmp_path / "private")
+    monkeypatch.setattr(commands, "_require_reference", None)
+    assert "0 to grade, 2 graded before" in graded_here(root, course, overlay=tmp_path / "private")
+    with Book(course) as book:
+        assert {score.student: score.total for score in book.scores(NAME)} == {"s000": 100, "s001": 50}
+
+
+def graded_here(root: Path, folder: Path, **options: Any) -> str:
+    """What `course grade` prints, in this process."""
+    console = Console(record=True, width=300, file=io.StringIO())
+    commands.grade(commands.Order(root, NAME, folder, workers=1, **options), console)
+    return console.export_text()
+
+
+def test_new_ids_that_are_known_but_for_a_number_are_told_once(root: Path, made, tmp_path: Path) -> None:
+    """Ann becomes two in a later zip of Moodle's, and two others there; bo_1 is Canvas's; c_1 and c_2 are two."""
+    hand_in(tmp_path, "Ann", "{")
+    hand_in(tmp_path, "bo_1", "{")
+    hand_in(tmp_path, "c_1", "{")
+    assert "Note" not in graded_here(root, tmp_path)
+    hand_in(tmp_path, "bo", "{")
+    hand_in(tmp_path, "c_2", "{")
+    words = "new beside a student in the gradebook; if they are the same, their grades do not add up"
+    assert f"Note: bo (bo_1?): {words}\n" in graded_here(root, tmp_path)
+    for archive, numbers, said in (("one.zip", (11, 12), "Ann_11 (Ann?), Ann_12 (Ann?)"), ("two.zip", (21, 22), "")):
+        with zipfile.ZipFile(tmp_path / archive, "w") as made_of:
+            for number in numbers:
+                made_of.writestr(f"Ann_{number}_assignsubmission_file_/{NAME}.ipynb", "{")
+                made_of.writestr(f"Dan_{number}_assignsubmission_file_/{NAME}.ipynb", "{")
+        said = said or "Ann_21 (Ann?), Ann_22 (Ann?), Dan_21 (Dan_11?), Dan_22 (Dan_11?)"
+        assert f"Note: {said}: {words}\n" in graded_here(root, tmp_path, archive=tmp_path / archive)
+        assert words not in graded_here(root, tmp_path, archive=tmp_path / archive)
 
 
 # --- what is wrong is said in one line ---

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
-from support import cell, small_repository, submission
+from support import ROOT, cell, small_repository, submission
 
 from course_utils import release
 from course_utils.grading import grader as grading
@@ -56,6 +56,14 @@ def handed_in(nb: NotebookNode, **more: object) -> Submission:
 
 def lost(graded: Graded) -> set[str]:
     return {verdict.grade_id for verdict in graded.verdicts if not verdict.passed}
+
+
+@pytest.mark.parametrize("where", ["small", "with a file handed in"])
+def test_the_reference_is_a_submission_that_loses_nothing(grader: Grader, task: Task, where: str) -> None:
+    chosen = task if where == "small" else Task.of(ROOT, "lab-2-flash-vs-naive")
+    graded = grader.grade(chosen, chosen.reference())
+    assert (lost(graded), graded.notes, graded.refusal) == (set(), (), "")
+    assert graded.verdicts
 
 
 def words(graded: Graded, name: str) -> str:

@@ -530,7 +530,10 @@ LAYOUTS: dict[str, tuple[dict[str, bytes], list[str]]] = {
     "moodle, no underscore": ({f"{MOODLE[:-1]}/{FILE}": GOOD}, ["김 민준"]),
     "moodle, a folder in it": ({f"{MOODLE}/mine/{FILE}": GOOD}, ["김 민준"]),
     "moodle without folders": ({f"{MOODLE}{FILE}": GOOD}, ["김 민준"]),
-    "moodle, packed again": ({f"all/{MOODLE}/{FILE}": GOOD}, ["김 민준"]),
+    "moodle, packed again": (
+        {f"all/{MOODLE}/{FILE}": GOOD, f"all/Ann Lee_502_assignsubmission_file_/{FILE}": GOOD},
+        ["Ann Lee", "김 민준"],
+    ),
     "moodle, zips in it": ({f"{MOODLE}/work.zip": packed({f"{NAME}/{FILE}": GOOD})}, ["김 민준"]),
     "moodle, blind": (
         {f"Participant_{n}_assignsubmission_file_/{FILE}": GOOD for n in (7, 8)},
@@ -541,11 +544,15 @@ LAYOUTS: dict[str, tuple[dict[str, bytes], list[str]]] = {
     "canvas, again": ({f"kimminjun_12_345_{NAME}-1.ipynb": GOOD}, ["kimminjun_12"]),
     "canvas, korean": ({f"김민준_12_345_{FILE}": GOOD}, ["김민준_12"]),
     "canvas, anonymous": ({f"anon_x7Rdb_345_{FILE}": GOOD}, ["anon_x7Rdb"]),
-    "canvas, packed again": ({f"submissions/kimminjun_12_345_{FILE}": GOOD}, ["kimminjun_12"]),
+    "canvas, packed again": (
+        {f"all/kimminjun_12_345_{FILE}": GOOD, f"all/leeann_13_346_{FILE}": GOOD},
+        ["kimminjun_12", "leeann_13"],
+    ),
     "canvas, a zip": ({"kimminjun_12_345_work.zip": packed({FILE: GOOD})}, ["kimminjun_12"]),
     "by student": ({f"kim/{FILE}": GOOD, f"lee/{FILE}": GOOD}, ["kim", "lee"]),
     "by student and assignment": ({f"kim/{NAME}/{FILE}": GOOD, "kim/02-masks/02-masks.ipynb": OTHER}, ["kim"]),
     "nbgrader's whole folder": ({f"submitted/kim/{NAME}/{FILE}": GOOD, "submitted/lee/02/02.ipynb": OTHER}, ["kim"]),
+    "a course's folder of one student": ({f"submitted/kim/{NAME}/{FILE}": GOOD}, ["kim"]),
     "one folder around": ({f"all/kim/{FILE}": GOOD, f"all/lee/{FILE}": GOOD}, ["kim", "lee"]),
     "a zip each": ({"kim.zip": packed({FILE: GOOD}), "lee.zip": packed({f"{NAME}/{FILE}": GOOD})}, ["kim", "lee"]),
     "windows' separators": ({f"kim\\{NAME}\\{FILE}": GOOD}, ["kim"]),
@@ -741,8 +748,55 @@ def test_students_whose_names_become_one_are_refused(unpacked: Unpacked) -> None
     assert "longer than 128 letters or 200 bytes" in long.refusal
 
 
+STAMP = b"2026-03-01 12:00:00 UTC"
+
+
 def test_a_students_own_timestamp_is_not_believed(unpacked: Unpacked) -> None:
-    stamp = b"2026-03-01 12:00:00 UTC"
-    parts = {f"kim/{FILE}": GOOD, "kim/timestamp.txt": stamp, "lee/w.zip": packed({FILE: GOOD, "timestamp.txt": stamp})}
-    found = unpacked({**parts, f"{MOODLE}/{FILE}": GOOD, f"{MOODLE}/timestamp.txt": stamp})
-    assert {name: one.timestamp for name, one in found.items()} == {"kim": stamp.decode(), "lee": "", "김 민준": ""}
+    parts = {f"kim/{FILE}": GOOD, "kim/timestamp.txt": STAMP, "lee/w.zip": packed({FILE: GOOD, "timestamp.txt": STAMP})}
+    parts |= {f"{MOODLE}/{FILE}": GOOD, f"{MOODLE}/timestamp.txt": STAMP}
+    parts |= {f"park_1_2_{FILE}": GOOD, "park_1_3_timestamp.txt": STAMP}
+    found = unpacked({**parts, f"cho/{NAME}/{FILE}": GOOD, f"cho/{NAME}/timestamp.txt": STAMP})
+    assert {one.timestamp for one in found.values()} == {""}
+    note = "timestamp.txt may be the student's own, since it is in no `submitted` folder of the archive: left out"
+    assert [name for name, one in found.items() if note in one.notes] == ["cho", "kim", "park_1", "김 민준"]
+
+
+def test_a_courses_timestamp_is_believed(unpacked: Unpacked) -> None:
+    kim = {f"submitted/kim/{NAME}/{FILE}": GOOD, f"submitted/kim/{NAME}/timestamp.txt": STAMP}
+    flat = f"submitted/{MOODLE}"  # a platform's export in a folder of that name is the students' all the same
+    lee = {"submitted/lee/timestamp.txt": STAMP, f"submitted/lee/{FILE}": GOOD, f"{flat}timestamp.txt": STAMP}
+    found = unpacked({**kim, **lee, f"{flat}{FILE}": GOOD})
+    assert found["kim"] == Submission("kim", GOOD, timestamp=STAMP.decode())
+    assert found["lee"].timestamp == found["김 민준"].timestamp == ""
+
+
+@pytest.mark.parametrize("around", ["", "submitted/"])
+def test_one_students_folders_say_nothing_of_anothers(unpacked: Unpacked, around: str) -> None:
+    """Kim has one named after the assignment; lee's notebook is taken from where it lies, park's is refused aloud."""
+    kim = {f"{around}kim/{FILE}": GOOD, f"{around}kim/{NAME}/notes.txt": b"x", f"{around}kim/old/{FILE}": OTHER}
+    found = unpacked({**kim, f"{around}lee/hw/{FILE}": GOOD, f"{around}park/hw/{FILE}": OTHER})
+    assert {name: one.notebook for name, one in found.items()} == {"kim": GOOD, "lee": GOOD, "park": b""}
+    assert found["park"].refusal == f"hw/{FILE} belongs to assignment '02-masks', not to '01-sums'"
+
+
+def test_who_has_only_other_assignments_folders_is_refused_aloud_but_in_a_courses_folder(unpacked: Unpacked) -> None:
+    parts = {f"kim/{NAME}/{FILE}": GOOD, "lee/02-masks/02-masks.ipynb": OTHER}
+    assert unpacked(parts)["lee"].refusal.startswith("02-masks/02-masks.ipynb belongs to assignment '02-masks', not to")
+    assert list(unpacked({f"submitted/{path}": content for path, content in parts.items()})) == ["kim"]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {f"kim/lee_1_2_{FILE}": GOOD},
+        {f"kim/lee_1_2_{FILE}": GOOD, "kim/lee_1_3_data.csv": b"1"},
+        {f"kim/Lee_1_assignsubmission_file_/{FILE}": GOOD},
+        {f"kim/Lee_1_assignsubmission_file_{FILE}": GOOD, "kim/Lee_1_assignsubmission_onlinetext_a.html": b"1"},
+        {f"kim/lee/{FILE}": GOOD, "kim/data/numbers.csv": b"1"},
+    ],
+)
+def test_the_only_students_files_do_not_say_who_it_is(unpacked: Unpacked, parts: dict[str, bytes]) -> None:
+    ((student, kim),) = unpacked(parts).items()
+    assert (student, kim.notebook) == ("kim", GOOD)
+    note = "the folder holds a name of a platform's export: is it no student's own?"
+    assert (note in kim.notes) == ("kim/data/numbers.csv" not in parts)

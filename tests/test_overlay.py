@@ -46,6 +46,18 @@ def test_seed_and_further_checks_are_in_the_hidden_tests_alone(root: Path, priva
     assert ours["spread-hidden"] == plain["spread-hidden"].replace("SEED = 7\n", "SEED = 4711\n")
 
 
+def test_files_with_a_byte_order_mark_are_the_same(root: Path, private: Path) -> None:
+    plain = release.build(root, NAME, private)
+    for path in (private / f"{NAME}.toml", private / NAME / "mean.py"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert release.build(root, NAME, private) == plain
+
+
+def test_a_check_that_python_warns_of_is_used_without_a_word(root: Path, private: Path) -> None:
+    (private / NAME / "mean.py").write_text('assert (mean([1]) == 2, "always true")')
+    assert b"always true" in release.build(root, NAME, private).instructor
+
+
 def test_points_and_the_students_notebook_stay_byte_for_byte(root: Path, private: Path) -> None:
     plain, ours = (release.build(root, NAME, folder) for folder in (None, private))
     assert ours.student == plain.student
@@ -106,7 +118,12 @@ def test_release_refuses_checks_that_the_reference_does_not_pass(root: Path, pri
         (f"{NAME}/mean.txt", "", "belongs to no problem with hidden tests"),
         (f"{NAME}/spread.py", "assert (", "is not valid Python: '(' was never closed (line 1)"),
         (f"{NAME}/spread.py", "a = '\0'", "is not valid Python: source code string cannot contain null bytes"),
-        (f"{NAME}/spread.py", "x = 1\n### END HIDDEN TESTS\nprint(x)", "line 2 has a marker of hidden tests"),
+        (f"{NAME}/spread.py", "x = 1\n### END HIDDEN TESTS\nprint(x)", "line 2 has END HIDDEN TESTS: "),
+        (f"{NAME}/spread.py", "\n### BEGIN SOLUTION\nx = 1\n### END SOLUTION", "line 2 has BEGIN SOLUTION: "),
+        (f"{NAME}/spread.py", "x = 1\n### BEGIN MARK SCHEME", "line 2 has BEGIN MARK SCHEME: "),
+        (f"{NAME}/spread.py", "x = 1\nreturn 1", "is not valid Python: 'return' outside function (line 2)"),
+        (f"{NAME}/spread.py", "\n\nawait spread", "is not valid Python: 'await' outside function (line 3)"),
+        (f"{NAME}/spread.py", "from __future__ import annotations", "at the beginning of the file (line 1)"),
         ("02-other.toml", "seed = 1", "there is no assignment '02-other': is the name right?"),
         ("01-sum/mean.py", "", "there is no assignment '01-sum': is the name right?"),
     ],

@@ -13,7 +13,9 @@ own: the points of an assignment stay as they are. Students' notebooks stay as t
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from course_utils.form import SEED_LINE
 from course_utils.notebooks import grade_id
 
 END = "END HIDDEN TESTS"
+MARKER = re.compile(r"(?:BEGIN|END) (?:HIDDEN TESTS|SOLUTION|MARK SCHEME)")  # of nbgrader's regions
 
 
 class OverlayError(CourseError):
@@ -62,7 +65,7 @@ def apply(nb: NotebookNode, folder: Path, name: str) -> None:
     """
     seed = _seed(folder / f"{name}.toml")
     last = {problem.name: list(problem.hidden)[-1] for problem in notebooks.problems(nb) if problem.hidden}
-    further = {last[problem]: code for problem, code in _further(folder / name, last)}
+    further = {last[path.stem]: path for path in _further(folder / name, last)}
     hidden = {cell for problem in notebooks.problems(nb) for cell in problem.hidden}
     for cell in nb.cells:
         if grade_id(cell) in hidden and seed is not None:
@@ -71,9 +74,14 @@ def apply(nb: NotebookNode, folder: Path, name: str) -> None:
             cell.source = _joined(cell.source, further[grade_id(cell)])
 
 
+def _text(path: Path) -> str:
+    """A file's text; Windows' editors begin one with a byte order mark."""
+    return path.read_text(encoding="utf-8-sig")
+
+
 def _seed(path: Path) -> int | None:
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(_text(path))
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -86,33 +94,44 @@ def _seed(path: Path) -> int | None:
     return seed
 
 
-def _further(folder: Path, problems: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Every file of further checks: its problem, and the code."""
+def _further(folder: Path, problems: dict[str, str]) -> Iterator[Path]:
+    """Every file of further checks, which has the name of its problem."""
     for path in sorted(folder.glob("*")):
         if path.name.startswith((".", "__pycache__")):
             continue
         if path.suffix != ".py" or path.stem not in problems:
             listed = ", ".join(f"{problem}.py" for problem in problems)
             raise OverlayError(f"{path}: belongs to no problem with hidden tests; there may be {listed}")
-        yield path.stem, _code(path)
+        yield path
 
 
 def _code(path: Path) -> str:
     try:
-        code = path.read_text(encoding="utf-8").strip("\n")
+        code = _text(path)
         ast.parse(code)
     except SyntaxError as error:
-        raise OverlayError(f"{path}: is not valid Python: {error.msg} (line {error.lineno})") from error
+        raise _invalid(path, error, 0) from error
     except (OSError, ValueError) as error:  # not UTF-8, or with a null byte
         raise OverlayError(f"{path}: cannot be read: {error}") from error
     for number, line in enumerate(code.split("\n"), start=1):
-        if "HIDDEN TESTS" in line:
-            raise OverlayError(f"{path}: line {number} has a marker of hidden tests: these checks stand within one")
-    return code
+        if found := MARKER.search(line):
+            raise OverlayError(f"{path}: line {number} has {found[0]}: these checks stand within hidden tests already")
+    return code.rstrip("\n")
 
 
-def _joined(source: str, code: str) -> str:
+def _invalid(path: Path, error: SyntaxError, above: int) -> OverlayError:
+    """A fault of Python in a file that has so many lines above it."""
+    return OverlayError(f"{path}: is not valid Python: {error.msg} (line {(error.lineno or 1) - above})")
+
+
+def _joined(source: str, path: Path) -> str:
     """A hidden test with further checks at its end, inside the region that no student gets."""
     lines = source.split("\n")
     end = max(place for place, line in enumerate(lines) if END in line)
-    return "\n".join([*lines[:end], code, *lines[end:]])
+    joined = "\n".join([*lines[:end], _code(path), *lines[end:]])
+    try:
+        with warnings.catch_warnings(action="ignore"):  # it would name a line of the joined test, which nobody has
+            compile(joined, str(path), "exec")  # `return 1` can be parsed, and a __future__ import above all else
+    except SyntaxError as error:
+        raise _invalid(path, error, end) from error
+    return joined

@@ -6,7 +6,11 @@ Known are, by the names alone,
   the participant's in this one assignment, so it is part of the student's id only where two have the same name;
 - Canvas's: ``namefirst_12345_67890_work.ipynb``, ``_LATE`` after the name where it was late, and ``-1`` after the name
   of a file that was handed in again. The first number is the user's in all of Canvas: the id is ``namefirst_12345``;
-- folders by student: ``student/work.ipynb`` or ``student/assignment/work.ipynb``.
+- folders by student: ``student/work.ipynb`` or ``student/assignment/work.ipynb``, within ``submitted`` where it is the
+  folder of a course. Only there is a ``timestamp.txt`` the course's.
+
+All this may lie within one folder more, if two students or more come out of it: the names in it might be one student's
+own.
 
 What a student handed in as a zip is looked into too, one level deep.
 """
@@ -20,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from course_utils.grading.handed import Entry, Handed, IntakeError, IntakeLimits, identified, nfc
+from course_utils.grading.handed import TIMESTAMP, Entry, Handed, IntakeError, IntakeLimits, identified, nfc
 from course_utils.grading.unpack import Member, Unpacker, members
 from course_utils.grading.untrusted import RefusedError, shown
 
@@ -32,6 +36,8 @@ _CANVAS = re.compile(
     r"_(?:(?P<upload>\d+)_(?P<file>.+)|(?P<text>(?:text|link)\.html))",
     re.DOTALL,
 )
+NAMESAKE = "another student in the archive has the same name: the participant's number is in the id"
+SUBMITTED = "submitted"  # nbgrader's folder of all that was handed in
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class _Pile:
     names: set[str] = field(default_factory=set)
     notes: set[str] = field(default_factory=set)
     entries: list[tuple[int, Entry]] = field(default_factory=list)  # with the number of the upload
-    stamped: bool = True
+    stamped: bool = True  # whether a timestamp.txt is the course's
 
 
 def read_archive(archive: Path, assignment: str, limits: IntakeLimits) -> Iterator[Handed]:
@@ -89,7 +95,8 @@ def _piles(found: Sequence[Member], assignment: str) -> tuple[dict[tuple[str, st
     """The members by student (name and number), and the names of those that are nobody's."""
     paths = [member.path for member in found if member.path and not member.folder]
     above = _wrapper(paths, assignment)
-    by_assignment = any(len(path) > above + 2 and path[above + 1] == assignment for path in paths)
+    in_course = bool(above) and paths[0][0] == SUBMITTED
+    by_assignment = _by_assignment([path[above:] for path in paths], assignment, in_course)
     piles: dict[tuple[str, str], _Pile] = {}
     strays: dict[str, None] = {}
     for member in found:
@@ -99,30 +106,57 @@ def _piles(found: Sequence[Member], assignment: str) -> tuple[dict[tuple[str, st
             if member.path is None or (len(path) == 1 and path[0].lower().endswith(".ipynb")):
                 strays[member.name] = None
         elif not member.folder or (len(path) == 2 and path[1] == assignment):  # an empty folder is a submission too
-            _add(piles.setdefault((nfc(place.student), place.number), _Pile()), place, member)
+            pile = piles.setdefault((nfc(place.student), place.number), _Pile())
+            _add(pile, place, member)
+            if place.path == (TIMESTAMP,):  # of the assignment's folder in a course, no student wrote it
+                pile.stamped &= in_course and path[1:2] == (assignment,)
+    if not above and len(piles) == 1 and _exported({path[1] for path in paths if len(path) > 1}):
+        next(iter(piles.values())).notes.add("the folder holds a name of a platform's export: is it no student's own?")
     return piles, list(strays)
+
+
+def _by_assignment(paths: Sequence[tuple[str, ...]], assignment: str, in_course: bool) -> set[str]:
+    """The students whose folders are named after assignments: what is not in this one's belongs to others.
+
+    It is each student's own folders that say so. In a course's folder those who have none of this assignment's follow
+    the others, unless its notebook lies elsewhere in what they have.
+    """
+    named = {path[0] for path in paths if len(path) > 2 and path[1] == assignment}
+    if not (in_course and named):
+        return named
+    elsewhere = {path[0] for path in paths if path[-1] == f"{assignment}.ipynb"}
+    return named | ({path[0] for path in paths} - elsewhere)
 
 
 def _add(pile: _Pile, place: _Place, member: Member) -> None:
     pile.names.add(place.student)
     pile.notes |= {note for note in (place.note, member.note) if note}
-    pile.stamped &= not (place.number or place.upload)  # an export holds students' files only
     if not member.folder:
         pile.entries.append((place.upload, Entry(tuple(map(nfc, place.path)), member.read)))
 
 
 def _wrapper(paths: Sequence[tuple[str, ...]], assignment: str) -> int:
-    """1 if the students' folders lie within one folder more, else 0."""
+    """1 if the students' folders lie within one folder more, else 0.
+
+    That folder might be the only student's own, who chose the names in it.
+    """
     tops = {path[0] for path in paths}
     below = {path[1] for path in paths if len(path) > 1}
     if len(tops) != 1 or not below or _MOODLE.fullmatch(paths[0][0]):
         return 0
-    exported = any(map(_MOODLE.fullmatch, below)) or all(map(_CANVAS.fullmatch, below))
-    folders = len(below) > 1 and assignment not in below and all(len(path) > 2 for path in paths)
-    return int(tops == {"submitted"} or exported or folders)
+    handing_in = {path[1] for path in paths if path[-1].lower().endswith((".ipynb", ".zip"))}
+    folders = len(handing_in) > 1 and assignment not in below and all(len(path) > 2 for path in paths)
+    return int(tops == {SUBMITTED} or _exported(below) > 1 or folders)
 
 
-def _place(path: tuple[str, ...], assignment: str, by_assignment: bool) -> _Place | None:
+def _exported(names: set[str]) -> int:
+    """How many students the names of a platform's export are of; 0 if they are not such names."""
+    moodle, canvas = (list(map(pattern.fullmatch, names)) for pattern in (_MOODLE, _CANVAS))
+    found = moodle if any(moodle) else canvas if all(canvas) else []
+    return len({one.group("name", "number") for one in found if one})
+
+
+def _place(path: tuple[str, ...], assignment: str, by_assignment: set[str]) -> _Place | None:
     """Whose a path is; None for what is nobody's, or another assignment's."""
     if found := _MOODLE.fullmatch(path[0]):
         inner = (*filter(None, [found["file"]]), *path[1:])
@@ -137,7 +171,7 @@ def _place(path: tuple[str, ...], assignment: str, by_assignment: bool) -> _Plac
         return _Place(stem, path) if stem and kind.lower() == "zip" else None
     if path[1] == assignment:
         return _Place(path[0], path[2:] or path[1:])
-    return None if by_assignment and len(path) > 2 else _Place(path[0], path[1:])
+    return None if path[0] in by_assignment and len(path) > 2 else _Place(path[0], path[1:])
 
 
 def _handed(pile: _Pile, number: str, unpacker: Unpacker) -> Handed:
@@ -146,7 +180,7 @@ def _handed(pile: _Pile, number: str, unpacker: Unpacker) -> Handed:
     handed.notes += sorted(pile.notes)
     handed.stamped = pile.stamped
     if number:
-        handed.notes.append("another student in the archive has the same name: the participant's number is in the id")
+        handed.notes.append(NAMESAKE)
     if len(pile.names) > 1:
         handed.refusal = f"{len(pile.names)} folders have this student's name, in different Unicode forms: keep one"
     for entry in _unique(pile.entries, handed.notes):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from rich.text import Text
 
 from course_utils import release
 from course_utils.grading import sandbox
+from course_utils.grading.archive import NAMESAKE
 from course_utils.grading.grader import Task
 from course_utils.grading.handed import nfc
 from course_utils.grading.intake import from_archive, from_folder
@@ -27,6 +29,7 @@ from course_utils.grading.records import Graded, Submission
 from course_utils.grading.schedule import ScheduleError, grade_all, workers
 from course_utils.grading.term import FILE, read_term
 from course_utils.notebooks import grade_id, points_of
+from course_utils.overlay import OverlayError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from course_utils.grading.gradebook import Book, Score
 
 MOST_NAMED = 5
+_NUMBER = re.compile(r"_\d+$")
 UNSAFE = "no sandbox (--unsafe): students' code runs with your rights on this machine; the gradebook records it"
 
 
@@ -79,7 +83,8 @@ def grade(order: Order, console: Console) -> None:
     known = release.assignments(order.root)
     term = read_term(order.course)
     term.require(known)
-    task = Task.of(order.root, order.name, order.overlay or term.overlay)
+    order = replace(order, overlay=order.overlay or term.overlay)
+    task = Task.of(order.root, order.name, order.overlay)
     submissions = _taken_in(order, task)
     _announce(order, console)
     count = min(order.workers or os.cpu_count() or 1, len(submissions))
@@ -100,10 +105,13 @@ def _grade_into(
 ) -> None:
     """Grade what is new or has changed since it was recorded in a gradebook."""
     source = nbformat.reads(task.source, as_version=4)
-    book.register(order.name, source)
     done = {} if order.regrade else book.done(order.name)
     marks = {one.student: task.fingerprint(one, unsafe=order.unsafe) for one in submissions}
     waiting = [one for one in submissions if done.get(one.student) != marks[one.student]]
+    if order.overlay and waiting:
+        _require_reference(client, task, order.overlay)
+    book.register(order.name, source)
+    _tell_namesakes(book, submissions, console)
     unchanged = len(submissions) - len(waiting)
     console.print(f"{order.name}: {len(waiting)} to grade, {unchanged} graded before and unchanged")
     if not waiting:
@@ -115,6 +123,40 @@ def _grade_into(
     _sum_up(counts, time.monotonic() - began, console)
     if counts["failed"]:
         raise ScheduleError(f"{counts['failed']} could not be graded, nothing of them was recorded: run it again")
+
+
+def _require_reference(client: Client, task: Task, overlay: Path) -> None:
+    """Refuse checks that take points from the reference solution: they would take them from everybody.
+
+    Raises:
+        OverlayError: they do.
+        ScheduleError: that could not be found out.
+    """
+    ((_, graded),) = grade_all(client, task, [task.reference()])
+    if isinstance(graded, str):
+        raise ScheduleError(f"the reference could not be graded, nothing was recorded: {graded}")
+    lost = [f"loses {each.grade_id}: {each.message}" for each in graded.verdicts if not each.passed]
+    if graded.refusal:
+        lost = [f"cannot be graded: {graded.refusal}"]
+    if lost:
+        words, again = " ".join(lost[0].split()).rstrip(": "), f"course release {task.name} --overlay {overlay}"
+        raise OverlayError(f"{overlay}: the reference itself {words}: mend it, then `{again}`")
+
+
+def _tell_namesakes(book: Book, submissions: Sequence[Submission], console: Console) -> None:
+    """Name the new ids that are known ones but for a number: Moodle's is another one in every assignment."""
+    known = {nfc(student) for student in book.people()}
+    by_name = {_NUMBER.sub("", student): student for student in sorted(known, reverse=True)}  # without a number first
+    pairs = []
+    for one in submissions:
+        name = _NUMBER.sub("", one.student)
+        other = by_name.get(name)
+        if other and one.student not in known and (name in (other, one.student) or NAMESAKE in one.notes):
+            pairs.append(f"{printable(one.student)} ({printable(other)}?)")
+    if pairs:
+        names = ", ".join(pairs[:MOST_NAMED]) + ", …" * (len(pairs) > MOST_NAMED)
+        words = "new beside a student in the gradebook; if they are the same, their grades do not add up"
+        console.print(Text(f"Note: {names}: {words}", style="yellow"))
 
 
 @contextmanager

@@ -55,6 +55,7 @@ class Task:
         extras: files that are given out with the notebook.
         declared: names of further files that belong to a submission: the source's ``course: {files: […]}``.
         limits: what a submission may use: the source's ``course: {limits: …}``.
+        handed_in: what the reference solution hands in for the files that are declared.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Task:
     extras: Mapping[str, bytes] = field(default_factory=dict)
     declared: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    handed_in: Mapping[str, bytes] = field(default_factory=dict)
 
     @classmethod
     def of(cls, root: Path, name: str, private: Path | None = None) -> Task:
@@ -80,7 +82,16 @@ class Task:
         made = release.build(root, name, private)
         course = json.loads(made.instructor)["metadata"]["course"]
         declared, limits = tuple(course.get("files", ())), Limits(**course.get("limits", {}))
-        return cls(name, made.instructor.decode(), made.student.decode(), made.extras, declared, limits)
+        source, released = made.instructor.decode(), made.student.decode()
+        return cls(name, source, released, made.extras, declared, limits, made.handed_in)
+
+    def reference(self) -> Submission:
+        """The reference solution, handed in as a student would."""
+        solved = {grade_id(cell): cell.source for cell in _notebook(self.source).cells if is_solution(cell)}
+        notebook = nbformat.reads(self.released, as_version=4)
+        for cell in filter(is_solution, notebook.cells):
+            cell.source = solved[grade_id(cell)]
+        return Submission("the reference", nbformat.writes(notebook).encode(), self.handed_in)
 
     def fingerprint(self, submission: Submission, *, unsafe: bool = False) -> str:
         """Changes whenever grading this submission might give something else."""

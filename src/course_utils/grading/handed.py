@@ -185,9 +185,11 @@ def _files(
 
 
 def _timestamp(handed: Handed, notes: list[str]) -> str:
-    """The text of nbgrader's timestamp.txt; one that is no line of text is left out."""
-    found = [entry for entry in handed.entries if handed.stamped and entry.path == (TIMESTAMP,)]
+    """The text of nbgrader's timestamp.txt; one that is no line of text, or the student's own, is left out."""
+    found = [entry for entry in handed.entries if entry.path == (TIMESTAMP,)]
     try:
+        if found and not handed.stamped:
+            raise RefusedError("may be the student's own, since it is in no `submitted` folder of the archive")
         text = found[0].read(LONGEST_TIMESTAMP).decode("utf-8-sig").strip() if found else ""
         if text.isprintable():
             return text

@@ -193,7 +193,7 @@ def _verdict(cell: NotebookNode, namespace: dict[str, Any], student: Student, de
         _execute(cell.source, namespace)
     except SandboxError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a cell that exits is lost, as in a notebook; the next is judged
         words = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
         return Verdict(grade_id(cell), False, printable(words[:LONGEST_TEXT]))
     return Verdict(grade_id(cell), True)
