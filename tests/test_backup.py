@@ -255,7 +255,12 @@ SPOILT: dict[str, tuple[dict, str]] = {
     "another nbgrader": ({"edit": lambda about: about.update(tables="0", nbgrader="9")}, "gradebook is of nbgrader 9"),
     "another form": ({"edit": lambda about: about.update(format=2)}, r"another form \(2\)"),
     "a bomb": ({"edit": lambda about: about["entries"][-1].update(bytes=10**15)}, "more than the disk has left"),
-    "no number": ({"edit": lambda about: about["entries"][-1].update(bytes="7")}, "no backup"),
+    "no number": ({"edit": lambda about: about["entries"][-1].update(bytes="7")}, "a size that cannot be"),
+    "half a byte": ({"edit": lambda about: about["entries"][-1].update(bytes=0.5)}, "a size that cannot be"),
+    "less than nothing": (
+        {"edit": lambda about: about["entries"][-1].update(bytes=-5)},
+        "a size that cannot be .*no ba",
+    ),
     "no list": ({"edit": lambda about: about.update(entries=7)}, "no backup"),
 }
 

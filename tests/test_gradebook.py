@@ -23,7 +23,7 @@ from sqlalchemy.exc import SAWarning
 from support import reads, small_repository
 
 from course_utils import release
-from course_utils.grading import database
+from course_utils.grading import database, files
 from course_utils.grading.database import GradebookError
 from course_utils.grading.files import autograded_path
 from course_utils.grading.gradebook import Book, Score
@@ -408,6 +408,27 @@ def test_verdicts_on_other_cells_are_refused_before_anything_is_written(book: Bo
     assert not (book.course / "autograded").exists()
 
 
+@pytest.mark.parametrize("student", ["kim\x1b[2J", "kim\nlee"])
+def test_no_error_hands_a_students_escape_sequences_on(
+    book: Book, instructor: NotebookNode, student: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = dataclasses.replace(graded(instructor), student=student)
+    with pytest.raises(GradebookError, match="other cells") as caught:
+        book.write(dataclasses.replace(record, verdicts=record.verdicts[:-1]), "f")
+    assert str(caught.value).isprintable()
+    with pytest.raises(GradebookError, match="No such notebook: ") as caught:
+        book.write(Graded("kim", student, refusal="late"), "f")
+    assert str(caught.value).isprintable()
+
+    def no_room(path: Path, _: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(files, "write_atomically", no_room)
+    with pytest.raises(GradebookError, match="No space left on device; nothing of this submission") as caught:
+        book.write(record, "f")
+    assert str(caught.value).isprintable()
+
+
 def test_an_assignment_that_was_never_registered_is_said(book: Book) -> None:
     with pytest.raises(GradebookError, match="No such notebook: 02-other/02-other"):
         book.write(Graded("kim", "02-other", refusal="late"), "f")
@@ -421,6 +442,11 @@ def test_an_assignment_that_was_never_registered_is_said(book: Book) -> None:
         ("", ""),
         ("yesterday, I think", ""),
         ("9" * 400, ""),
+        ("1", ""),  # nbgrader would take the rest from the day on which it is asked
+        ("10:00", ""),
+        ("Monday 10:00:00 UTC", ""),
+        ("2026-03", ""),
+        ("12 March", ""),
     ],
 )
 def test_timestamps_are_read_as_nbgrader_reads_them(

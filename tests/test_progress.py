@@ -121,6 +121,9 @@ def test_what_cannot_be_read_is_a_line_and_the_others_go_on(
     put("dies.ipynb")
     (tmp_path / "a.ipynb").write_bytes(made.student[:999])
     (tmp_path / "b.ipynb").write_text("")
+    later = reads(made.student)
+    later.metadata["course"]["problems"][0]["bonus"] = 3
+    nbformat.write(later, tmp_path / "c.ipynb")
     (tmp_path / "folder.ipynb").mkdir()
     nbformat.write(nbformat.v4.new_notebook(), tmp_path / "another.ipynb")
     release.write_atomically(tmp_path / ".ipynb_checkpoints" / "z-checkpoint.ipynb", made.student)
@@ -131,6 +134,8 @@ def test_what_cannot_be_read_is_a_line_and_the_others_go_on(
              "checkpoint"),
             ("b.ipynb", "cannot be read", "is empty: take the released notebook again, or go back to its last "
              "checkpoint"),
+            ("c.ipynb", "cannot be read", "made with another version of the course, or damaged: take the released "
+             "notebook again"),
             ("dies.ipynb", "begun", "the kernel died"),
             ("z.ipynb", "ready to hand in", "`course check z.ipynb` has notes on it"),
         ]  # fmt: skip

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -59,16 +60,47 @@ def test_sums_do_not_depend_on_the_order_of_their_cells() -> None:
     assert len({report.csv_text([each], problem) for each in scores}) == 1
 
 
-@pytest.mark.parametrize("student", ["=1+1", "+cmd", "-2", "@SUM(A1)", "\t=1", " =1", "＝1"])
+@pytest.mark.parametrize(
+    "student", ["=1+1", "+cmd", "-2", "@SUM(A1)", "\t=1", " =1", "＝1", "\u00a0=1", '"=1', "\r\n=1"]
+)
 def test_no_name_is_a_formula(student: str) -> None:
     (row,) = list(csv.DictReader(io.StringIO(report.csv_text([score(student)], PROBLEMS))))
-    assert row["student"] == f"'{student}"
+    assert row["student"] == "'" + re.sub(r"[\t\r\n]", " ", student)
 
 
-@pytest.mark.parametrize("student", ["김철수", "o'hara", 'a "b", c', "a=b", "two\nlines", "[red]x[/]"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "student",
+    [
+        ";=cmd|' /C calc'!A0;",
+        "kim\t=1+1",
+        ";\t=1",
+        '";"=1;',
+        'a,";=1',
+        "kim; @x",
+        ";;-1",
+        "kim\n=1",
+        "kim\r+1",
+        '=";=1',
+    ],
+)
+def test_no_cell_is_a_formula_where_other_signs_separate(student: str, separator: str) -> None:
+    text = report.csv_text([score(student)], PROBLEMS)
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    assert len(rows) == 2
+    assert [cell for row in rows for cell in row if cell.lstrip(' "')[:1] in tuple("=+-@\t\r")] == []
+
+
+@pytest.mark.parametrize("student", ["김철수", "o'hara", 'a "b", c', "a=b", "a; b", "Ann-Kim", "[red]x[/]"])
 def test_other_names_come_back_as_they_are(student: str) -> None:
     (row,) = list(csv.DictReader(io.StringIO(report.csv_text([score(student)], PROBLEMS))))
     assert row["student"] == student
+
+
+def test_an_id_is_on_one_line() -> None:
+    text = report.csv_text([score("two\nlines\u2028\x1b[2J")], PROBLEMS)
+    assert [row["student"] for row in csv.DictReader(io.StringIO(text))] == ["two lines  [2J"]
+    assert len(text.splitlines()) == 2
 
 
 def test_negative_points_given_by_hand_stay_numbers() -> None:

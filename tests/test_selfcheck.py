@@ -295,3 +295,29 @@ def test_a_wrong_answer_is_told_the_same_here_as_by_the_grader(warm: Warm, name:
         assert bool(result.message) == (not set(wrong).isdisjoint(problem.solutions))
         compared += bool(result.message)
     assert compared >= 5
+
+
+def problem_of(nb: NotebookNode) -> NotebookNode:
+    return nb.metadata["course"]["problems"][0]
+
+
+OTHER_VERSIONS: dict[str, Change] = {
+    "one more key": lambda nb: problem_of(nb).update(bonus=3),
+    "one key less": lambda nb: problem_of(nb).pop("name"),
+    "no problem": lambda nb: nb.metadata["course"].update(problems=[1]),
+    "no list": lambda nb: nb.metadata["course"].update(problems=1),
+    "no text": lambda nb: problem_of(nb).update(title=1),
+    "points in words": lambda nb: problem_of(nb).update(visible={"mean-visible": "20"}),
+    "a list of points": lambda nb: problem_of(nb).update(hidden=[20]),
+    "no name": lambda nb: nb.metadata["course"].update(assignment=[NAME]),
+    "another list of names": lambda nb: nb.metadata["course"].update(forbidden=[1]),
+    "a cell's points in words": lambda nb: cell_of(nb, "mean-visible").metadata["nbgrader"].update(points="many"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_VERSIONS)
+def test_a_notebook_of_another_version_is_said_to_be_one(checked: Callable[..., Report], kind: str) -> None:
+    with pytest.raises(
+        UnreadableError, match=r"ipynb: made with another version of the course, or damaged: take the r"
+    ):
+        checked(change=OTHER_VERSIONS[kind])

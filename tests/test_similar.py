@@ -113,6 +113,24 @@ def test_cells_of_their_own_and_prose_are_compared(small) -> None:
     assert [label for label, _ in side_by_side(pair, written)] == ["own cell 1", "own cell 2"]
 
 
+def test_of_prose_without_end_the_beginning_is_read_and_that_is_said(small) -> None:
+    words = "The mean of nothing is not a number, so that the caller has to look first."
+    filler = new_markdown_cell("".join(f"{n:x} " for n in range(30_000)), id="filler")
+    written = {
+        "ann": wrote(small, {"mean": CODE}, new_markdown_cell(words, id="a"), filler, new_markdown_cell(words, id="b")),
+        "<kim>": wrote(small, {"mean": CODE}, filler, new_markdown_cell(words, id="a")),
+        "lee": wrote(small, {"mean": CODE}, new_markdown_cell(words, id="a")),
+    }
+    own = {name: [piece for piece in theirs if piece.label.startswith("own")] for name, theirs in written.items()}
+    assert [sum(len(piece.source) for piece in own[name]) for name in own] == [100_000, 100_000, len(words)]
+    assert [piece.cut for piece in own["ann"]] == [False, True, True]
+    assert all(any(piece.source == CODE for piece in theirs) for theirs in written.values())
+    page = similar.page("01-sums", found(small, written), written)
+    assert "prose the first 100,000\ncharacters are read; these have more" in page
+    assert "&lt;kim&gt;, ann</span>." in page
+    assert "characters are read." in similar.page("01-sums", [], {"lee": written["lee"]})
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_one_alone_resembles_nobody(small, count: int) -> None:
     assert found(small, {f"s{n}": wrote(small, {"mean": CODE}) for n in range(count)}) == []

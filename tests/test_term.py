@@ -33,6 +33,9 @@ from course_utils.grading.term import FILE, Lateness, Term, TermError, Terms, re
 NAME = "01-sums"
 CELLS = ("mean-visible", "mean-hidden", "spread-visible", "spread-hidden")
 HOUR, DAY = 3600.0, 86400.0
+LONG = "1" + "0" * 500
+MOST = f"{LONG[:119]}… is greater than the maximum of "
+UNHEARD = "holds a number with thousands of digits,"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -106,6 +109,28 @@ def test_extensions_have_a_length(tmp_path: Path, length: str, expected: timedel
         ("[lateness]\ngrace_minutes = -1", "lateness.grace_minutes: -1 is less than the minimum of 0"),
         ("lateness = 10", "lateness: must be a table, not 10"),
         ("term.drop_lowest = 1.5", "term.drop_lowest: must be a whole number, not 1.5"),
+        ("term.drop_lowest = 1.0", "term.drop_lowest: must be a whole number, not 1.0"),
+        ("term.drop_lowest = true", "term.drop_lowest: must be a whole number, not True"),
+        ("term.drop_lowest = 1001", "term.drop_lowest: 1001 is greater than the maximum of 1000"),
+        pytest.param(f"term.drop_lowest = {LONG}", f"term.drop_lowest: {MOST}1000", id="drop"),
+        pytest.param(f"assignments.a.weight = {LONG}", f"assignments.a.weight: {MOST}1000000", id="weight"),
+        pytest.param(f"lateness.grace_minutes = {LONG}", f"lateness.grace_minutes: {MOST}1000000", id="grace"),
+        pytest.param(f"term.drop_lowest = {10 * LONG}", f"{UNHEARD} or hundreds of tables or lists", id="decimal"),
+        pytest.param(f"term.drop_lowest = 0x{10 * LONG}", UNHEARD, id="hexadecimal"),
+        pytest.param(f"a = {5000 * '['}{5000 * ']'}", UNHEARD, id="brackets"),
+        pytest.param(f"lateness.grace_minutes{5000 * '.a'} = 1", UNHEARD, id="tables"),
+        (
+            "assignments.a.due = 9999-12-31T23:59:00-05:00",
+            "assignments.a.due: the year must be between 2000 and 2200, ",
+        ),
+        (
+            "assignments.a.due = 2201-01-01T00:00:00",
+            "assignments.a.due: the year must be between 2000 and 2200, not 2201",
+        ),
+        (
+            "timezone = 'Asia/Seoul'\nassignments.a.due = 0001-01-01T00:00:00",
+            "assignments.a.due: the year must be between 2000 and 2200, not 1",
+        ),
         (
             "assignments.a.due = 2026-10-12",
             "assignments.a.due: must be a date with a time, such as 2026-10-12T23:59:00",
@@ -122,6 +147,14 @@ def test_extensions_have_a_length(tmp_path: Path, length: str, expected: timedel
             "[assignments.a]\ndue = 2026-10-12T23:59:00\nextensions.kim = 2",
             "assignments.a.extensions.kim: must be a text in quotes, not 2",
         ),
+        (
+            '[assignments.a]\ndue = 2026-10-12T23:59:00\nextensions.kim = "2 days\\n"',
+            r"assignments.a.extensions.kim: must be a length such as '2 days' or '12 hours', not '2 days\n'",
+        ),
+        (
+            '[assignments.a]\ndue = 2026-10-12T23:59:00\nextensions = {"Ki\u0301m" = "1 day", "K\u00edm" = "2 days"}',
+            "assignments.a.extensions: K\u00edm is there twice, in two Unicode forms: keep one line",
+        ),
         ("timezone = 'Europe/Paname'", "timezone: no time zone 'Europe/Paname'"),
         ("timezone = '../../etc/passwd'", "timezone: no time zone '../../etc/passwd'"),
         ("overlay = 3", "overlay: must be a text in quotes, not 3"),
@@ -132,6 +165,10 @@ def test_a_fault_is_one_line_with_file_and_key(tmp_path: Path, text: str, said: 
         read_term(write(tmp_path, text))
     assert str(caught.value).startswith(f"{tmp_path / FILE}: {said}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    assert read_term(write(tmp_path, "\ufeffterm.drop_lowest = 1")).drop_lowest == 1
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -406,20 +443,47 @@ def test_of_equal_percentages_the_heavier_is_dropped_and_the_last_never() -> Non
     assert (row.total, row.entries["02"].dropped, row.entries["03"].dropped) == (80, False, False)
 
 
+def test_without_any_weight_nobody_has_a_total_and_that_is_said() -> None:
+    rows = totals.standings({NAME: [score("ann", NAME, 90)]}, ["bob"], [], term({NAME: 0.0}))
+    assert [(row.student, row.total) for row in rows] == [("ann", None), ("bob", None)]
+    assert totals.csv_text(rows).splitlines()[1:] == ["ann,90,,,,,", f"bob,0,,,{NAME},,"]
+    assert "nobody has a total: all that is graded has weight 0 in course.toml." in printed(rows, term({NAME: 0.0}))
+    weighed = totals.standings({NAME: [score("ann", NAME, 90)]}, [], [], term({}))
+    assert "nobody has a total" not in printed(weighed, term({})) + printed([], term({}))
+
+
+def test_the_commands_csv_says_on_the_side_that_nobody_has_a_total(
+    tmp_path: Path, made: release.Released, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Book(write(tmp_path, f"assignments.{NAME}.weight = 0")) as book:
+        grade_anew(book, made, ("kim", LATE))
+    totals.show_term([NAME], tmp_path, "", "csv", Console())
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1] == "kim,90.90909091,,,,,01-sums"
+    assert said.err == "course: nobody has a total: all that is graded has weight 0 in course.toml\n"
+
+
 def test_the_csv_is_plain_and_no_order_shows() -> None:
     scores = {
-        "02": [score("=ann", "02", 1, of=3)],
-        "01": [score("bob", "01", 40, pending=True), score("=ann", "01", 90)],
+        "02": [score("=ann\n;=1", "02", 1, of=3)],
+        "01": [score("bob", "01", 40, pending=True), score("=ann\n;=1", "01", 90)],
     }
     backwards = {name: found[::-1] for name, found in reversed(scores.items())}
     expected = (
         "student,01,02,total,dropped,not_handed_in,not_graded,pending_review\n"
-        "'=ann,90,33.33333333,90,02,,,\n"
+        "'=ann ;'=1,90,33.33333333,90,02,,,\n"
         "bob,40,0,40,02,02,,01\n"
     )
     rows = [totals.standings(each, ["bob"], [], term({}, drop=1)) for each in (scores, backwards)]
     assert totals.csv_text(rows[0]) == totals.csv_text(rows[1]) == expected
     assert totals.csv_text([]).startswith("student,total,")
+
+
+def printed(rows: list[totals.Standing], terms: Term) -> str:
+    console = Console(file=io.StringIO(), width=400)
+    console.print(totals.table(rows, [], terms))
+    assert isinstance(console.file, io.StringIO)
+    return " ".join(console.file.getvalue().split())
 
 
 def test_the_table_shows_brackets_dashes_and_the_rule() -> None:

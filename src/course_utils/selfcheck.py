@@ -6,6 +6,7 @@ the trusted side, and what is found here decides nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -130,7 +131,24 @@ def read(path: Path) -> NotebookNode:
     course = nb.metadata.get("course")
     if not isinstance(course, dict) or not course.get("assignment"):
         raise ForeignError(f"{path}: not a notebook of this course; those are in exercises/")
+    if not _fits(nb):
+        words = "made with another version of the course, or damaged: take the released notebook again"
+        raise UnreadableError(f"{path}: {words}")
     return nb
+
+
+def _fits(nb: NotebookNode) -> bool:
+    """Whether what the metadata tell of the assignment has this version's form: all that is read of it later."""
+    course = nb.metadata["course"]
+    try:
+        told = expected(nb)
+        texts = [course["assignment"], course.get("title", ""), *(course.get("forbidden") or [])]
+        texts += [text for problem in told for text in (problem.name, problem.title, *problem.solutions)]
+        sides = [side for problem in told for side in (problem.visible, problem.hidden, problem.written)]
+        math.fsum([*(points for side in sides for points in side.values()), *map(notebooks.points_of, nb.cells)])
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        return False
+    return all(isinstance(text, str) for text in texts)
 
 
 def _text(path: Path) -> str:

@@ -39,6 +39,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from course_utils._errors import CourseError
+from course_utils.grading.outputs import printable
 
 WAIT = 30.0  # seconds that a locked gradebook is waited for
 LOCK = 7_233_173_838_382_854  # the number of PostgreSQL's advisory lock; any, but the same for all who grade
@@ -144,7 +145,7 @@ def in_one_line(engine: Engine) -> Iterator[None]:
         with _not_logged():
             yield
     except (SQLAlchemyError, InvalidEntry, MissingEntry) as error:
-        words = " ".join(str(getattr(error, "orig", None) or error).split())
+        words = printable(" ".join(str(getattr(error, "orig", None) or error).split()))  # a student's id may be in it
         meaning = next((meaning for sign, meaning in MEANINGS.items() if sign in words), words)
         raise GradebookError(f"{shown(engine)}: {meaning}") from error
 

@@ -13,6 +13,7 @@ from nbformat.v4 import new_markdown_cell, new_notebook
 
 from course_utils.grading.database import GradebookError
 from course_utils.grading.records import Graded
+from course_utils.grading.report import one_line
 from course_utils.release import write_atomically
 
 
@@ -44,7 +45,8 @@ def write_files(course: Path, graded: Graded, points: Mapping[str, float], times
         log = course / "logs" / graded.assignment / f"{graded.student}.log"
         write_atomically(log, encoded(_log(graded, points, timestamp)))
     except OSError as error:
-        raise GradebookError(f"{error.filename}: {error.strerror}; nothing of this submission was recorded") from error
+        place = one_line(str(error.filename))  # a student's id is part of it
+        raise GradebookError(f"{place}: {error.strerror}; nothing of this submission was recorded") from error
 
 
 def encoded(text: str) -> bytes:

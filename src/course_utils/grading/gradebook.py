@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 import nbgrader.apps  # noqa: F401 - first: nbgrader's packages import each other in a circle
+from dateutil.parser import parse  # type: ignore[import-untyped]
 from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
@@ -53,6 +54,7 @@ from course_utils.grading.lateness import Arrival, TermLateness, renew
 from course_utils.grading.queries import grades_of, submissions_of
 from course_utils.grading.records import Graded
 from course_utils.grading.term import read_term
+from course_utils.grading.untrusted import shown
 from course_utils.notebooks import grade_id
 
 SWITCHING = Path(".restoring", "switching")  # in a course folder, while `course restore` puts another state there
@@ -400,16 +402,24 @@ def _check_verdicts(graded: Graded, cells: Mapping[str, Cell]) -> None:
     expected = {cell.name for cell in cells.values() if cell.points is not None and not cell.by_hand}
     odd = expected ^ {verdict.grade_id for verdict in graded.verdicts}
     if odd and not graded.refusal:
-        where = f"{graded.assignment} of {graded.student}"
+        where = f"{graded.assignment} of {shown(graded.student)}"
         raise GradebookError(f"{where}: graded by other cells than the gradebook has ({', '.join(sorted(odd))})")
 
 
 def _moment(timestamp: str) -> datetime | None:
     """A timestamp as nbgrader reads it, in UTC; None for one that nobody can read: it came with the submission."""
+    text = timestamp.strip()
     try:
-        return parse_utc(timestamp.strip()) if timestamp.strip() else None
+        return parse_utc(text) if text and _is_dated(text) else None
     except (ValueError, OverflowError, TypeError):
         return None
+
+
+def _is_dated(text: str) -> bool:
+    """Whether year, month and day are all said: nbgrader takes what is missing from the day on which it is asked."""
+    parts = text.split(" ")
+    words = " ".join(parts[:2]) if len(parts) == 3 else text  # nbgrader, too, takes a third word for a zone
+    return len({parse(words, default=day).date() for day in (datetime(2000, 1, 1), datetime(2001, 2, 2))}) == 1
 
 
 def _set_grades(notebook: SubmittedNotebook, cells: Mapping[str, Cell], graded: Graded, earlier: Graded | None) -> None:

@@ -30,6 +30,7 @@ GIVE = f"give it in {STUDENTS} in the course folder, or with `nbgrader db studen
 MOST_NAMED = 3
 LARGEST = 1 << 24  # bytes of students.csv
 POINTS_POSSIBLE = "Points Possible"
+_AS_POSSIBLE = re.compile(r"(points)\s+(possible)", re.IGNORECASE)
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}")
 _BY_CANVAS = re.compile(r"[^\W_]+_([1-9][0-9]{0,18})")  # Canvas writes the name small, and without anything between
 
@@ -54,12 +55,13 @@ def people(course: Path, known: Mapping[str, Person]) -> dict[str, Person]:
     path = course / STUDENTS
     found = dict(known)
     seen: set[str] = set()
-    for row in _rows(path) if path.is_file() else []:
+    for line, row in _rows(path) if path.is_file() else []:
         student = nfc((row.get("id") or "").strip())
         if not student:
-            raise PlatformError(f"{path}: a row has no id: it needs a column `id`, filled in every row")
+            words = "it needs a column `id`, with commas between columns, filled in every row"
+            raise PlatformError(f"{path}: line {line} has no id: {words}")
         if student in seen:
-            raise PlatformError(f"{path}: {one_line(student)} is there twice: keep one row")
+            raise PlatformError(f"{path}: line {line}: {one_line(student)} is there twice: keep one row")
         seen.add(student)
         told = {field: (row.get(field) or "").strip() for field in Person.__dataclass_fields__}
         given = {field: value for field, value in told.items() if value}
@@ -148,18 +150,22 @@ def settled(scores: Sequence[Score]) -> list[Score]:
 # --- who is who ---------------------------------------------------------------------------------------------------
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows in which something stands, each with the number of its line."""
     try:
         if path.stat().st_size > LARGEST:
             raise PlatformError(f"{path} is larger than {LARGEST} bytes: it should have a line for each student")
         with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets put a mark in front
-            return list(csv.DictReader(file, strict=True))
+            reader = csv.reader(file, strict=True)
+            names = next(reader, [])
+            filled = ((reader.line_num, row) for row in reader if any(cell.strip() for cell in row))
+            return [(line, dict(zip(names, row, strict=False))) for line, row in filled]
     except OSError as error:
         raise PlatformError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise PlatformError(f"{path} is not UTF-8: save it as CSV in UTF-8") from error
     except csv.Error as error:
-        raise PlatformError(f"{path} is no CSV that can be read: {error}") from error
+        raise PlatformError(f"{path} is no CSV that can be read: line {reader.line_num}: {error}") from error
 
 
 def _person(score: Score, known: Mapping[str, Person]) -> Person:
@@ -205,7 +211,8 @@ def _sortable_name(student: str, known: Mapping[str, Person]) -> str:
     """``Last, First`` as Canvas has it, else the id; it is for people to read, since the number names the student."""
     person = known.get(student, Person())
     name = ", ".join(filter(None, (person.last_name, person.first_name))) or student
-    return _shown(name.replace(POINTS_POSSIBLE, "Points"))  # Canvas takes the name for that of the row
+    # Canvas would take the name for that of the row. Nothing is taken out: what is left could be that name again.
+    return harmless(_AS_POSSIBLE.sub(r"\1-\2", one_line(name)))
 
 
 def _shown(name: str) -> str:

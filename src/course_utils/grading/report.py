@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from course_utils.grading.gradebook import Score
     from course_utils.notebooks import Problem
 
-FORMULA = "=+-@\t\r＝＋－＠"  # a spreadsheet would run a cell that begins so
+# A spreadsheet runs a cell that begins so, after blanks and quotes too. One that separates columns by semicolons, as
+# those of many countries do, begins a cell in the midst of ours.
+_FORMULA = re.compile(r'(^|;)(?=[\s"]*[=+\-@＝＋－＠])')
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # tabs and ends of lines, which begin cells too
 LONGEST_MESSAGE = 80  # in a table
 
 
@@ -59,7 +63,7 @@ def csv_text(scores: Sequence[Score], problems: Sequence[Problem]) -> str:
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
     columns = ["assignment", "student", "timestamp", "late_seconds", "score", "max_score", "penalty", "total"]
-    writer.writerow([*columns, *(problem.name for problem in problems), "pending_review", "unsafe", "notes"])
+    writer.writerow([*columns, *(harmless(problem.name) for problem in problems), "pending_review", "unsafe", "notes"])
     for score in by_student(scores):
         figures = [score.late_seconds, score.score, score.max_score, score.penalty, score.total]
         figures += [points_of(score, cells_of(problem)) for problem in problems]
@@ -122,8 +126,8 @@ def one_line(words: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """The text with an apostrophe in front where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.lstrip(" ")[:1] in tuple(FORMULA) else text
+    """The text on one line, with an apostrophe in front of what a spreadsheet would take for a formula."""
+    return _FORMULA.sub(r"\1'", _CONTROLS.sub(" ", text))
 
 
 def remarks(score: Score) -> list[str]:

@@ -118,13 +118,16 @@ def _check_versions(about: dict[str, Any]) -> None:
 
 
 def _check_names(archive: zipfile.ZipFile, entries: dict[str, dict[str, Any]]) -> None:
-    """Refuse what would lead out of the course, is a link, or is there without the manifest's knowing."""
-    for path in entries:
+    """Refuse what would lead out of the course, is a link, has no size, or is there without the manifest's knowing."""
+    for path, entry in entries.items():
         kind, *parts = path.removesuffix("/").split("/")
         inside = parts and not set(parts) & {"", ".", ".."} and "\0" not in path
         table = kind == "gradebook" and len(parts) == 1 and parts[0].removesuffix(".jsonl") in TABLES
         if not inside or not (table or (kind == "course" and parts[0] in KEPT)):
             raise BackupError(f"the backup holds {path!r}, which has no place in a course: do not trust it")
+        size = entry.get("bytes", 0)
+        if type(size) is not int or size < 0:  # it bounds what is read
+            raise BackupError(f"its list of files has a size that cannot be ({path!r}): {ODD}")
     infos = archive.infolist()
     if any(stat.S_ISLNK(info.external_attr >> 16) for info in infos):
         raise BackupError("the backup holds a link, and `course backup` writes none: do not trust it")

@@ -39,6 +39,9 @@ from course_utils.notebooks import grade_id, is_solution
 
 CODE_TOKENS = 8
 PROSE_WORDS = 4
+MOST_PROSE = (
+    100_000  # characters of a submission: taken apart they are seventy times as large; of code, intake takes no more
+)
 PAIRS = 20  # that are shown
 FEWEST_COMMON = 3  # submissions: in a small class, what half of it has is still looked at
 CELLS_NAMED = 3
@@ -57,11 +60,13 @@ class Piece:
         label: the grade_id, or which of the student's own cells it is.
         source: its text, without escape sequences.
         spans: its forms, in their order.
+        cut: whether the cell goes on, and that was not read.
     """
 
     label: str
     source: str
     spans: Spans = field(repr=False)
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class Pair:
 
 
 def pieces(notebook: str, released: NotebookNode) -> list[Piece]:
-    """What a student wrote, cell by cell.
+    """What a student wrote, cell by cell; of prose no more than ``MOST_PROSE`` characters.
 
     Args:
         notebook: the autograded notebook, as ``.ipynb`` text.
@@ -90,16 +95,27 @@ def pieces(notebook: str, released: NotebookNode) -> list[Piece]:
     """
     given = {grade_id(cell): cell.source for cell in released.cells if grade_id(cell)}
     texts = {cell.source for cell in released.cells}
-    found, own = [], 0
+    found, own, left = [], 0, MOST_PROSE
     for cell in map(NotebookNode, json.loads(notebook)["cells"]):
         name, source = grade_id(cell), "".join(cell.source)
         if (name in given and not is_solution(cell)) or source in texts or not source.strip():
             continue
         own += name not in given
-        source = printable(source)
-        spans = _spans(source, cell.cell_type, given.get(name, ""))
-        found.append(Piece(name if name in given else f"own cell {own}", source, spans))
+        most = len(source) if cell.cell_type == "code" else left
+        left -= 0 if cell.cell_type == "code" else min(len(source), left)
+        read = printable(source[:most])
+        spans = _spans(read, cell.cell_type, given.get(name, ""))
+        found.append(Piece(name if name in given else f"own cell {own}", read, spans, cut=len(source) > most))
     return found
+
+
+def cut_short(written: Mapping[str, Sequence[Piece]]) -> list[str]:
+    """The students of whose prose only the beginning was read, sorted.
+
+    Args:
+        written: what each student wrote, from :func:`pieces`.
+    """
+    return sorted(student for student, theirs in written.items() if any(piece.cut for piece in theirs))
 
 
 def pairs(written: Mapping[str, Sequence[Piece]], released: NotebookNode) -> list[Pair]:
@@ -161,7 +177,8 @@ def page(name: str, found: Sequence[Pair], written: Mapping[str, Sequence[Piece]
     """
     shown = [(pair, side_by_side(pair, written)) for pair in found]
     title = f"{name}: submissions that resemble each other"
-    return rendered("similar.html", title=title, count=len(written), most=PAIRS, shown=shown)
+    limits = {"most": PAIRS, "most_prose": f"{MOST_PROSE:,}", "cut": cut_short(written)}
+    return rendered("similar.html", title=title, count=len(written), shown=shown, **limits)
 
 
 def side_by_side(pair: Pair, written: Mapping[str, Sequence[Piece]]) -> list[tuple[str, list[list[tuple[str, bool]]]]]:

@@ -41,16 +41,18 @@ from jsonschema.validators import extend  # type: ignore[import-untyped]
 
 from course_utils._errors import CourseError
 from course_utils.grading.handed import nfc
+from course_utils.grading.untrusted import shown
 
 FILE = "course.toml"
 DAY = 86_400.0  # seconds
 LENGTH = re.compile(r"(\d{1,4}) (minute|hour|day|week)s?")
+FIRST_YEAR, LAST_YEAR = 2000, 2200  # of due dates: beyond lie slips of the pen, and dates that cannot be reckoned with
 
 _PERCENT = {"type": "number", "minimum": 0, "maximum": 100}
 _ASSIGNMENT = {
     "due": {"type": "time"},
     "weight": {"type": "number", "minimum": 0, "maximum": 1e6},
-    "extensions": {"type": "object", "additionalProperties": {"type": "string", "pattern": f"^{LENGTH.pattern}$"}},
+    "extensions": {"type": "object", "additionalProperties": {"type": "string", "pattern": rf"^{LENGTH.pattern}\Z"}},
 }
 _SCHEMA = {
     "timezone": {"type": "string"},
@@ -60,7 +62,7 @@ _SCHEMA = {
         "percent_per_day": _PERCENT,
         "at_most_percent": _PERCENT,
     },
-    "term": {"drop_lowest": {"type": "integer", "minimum": 0}},
+    "term": {"drop_lowest": {"type": "integer", "minimum": 0, "maximum": 1000}},
     "assignments": {"type": "object", "additionalProperties": _ASSIGNMENT},
 }
 
@@ -145,7 +147,8 @@ def read_term(course: Path) -> Term:
     """
     path = course / FILE
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a mark in front
+        faults = sorted(_VALIDATOR.iter_errors(content), key=lambda fault: list(map(str, fault.absolute_path)))
     except FileNotFoundError:
         return Term(path)
     except OSError as error:
@@ -154,7 +157,10 @@ def read_term(course: Path) -> Term:
         raise TermError(f"{path}: is not UTF-8: save it again as that") from error
     except tomllib.TOMLDecodeError as error:
         raise TermError(f"{path}: is not complete TOML: {error}") from error
-    for fault in sorted(_VALIDATOR.iter_errors(content), key=lambda fault: list(map(str, fault.absolute_path))):
+    except (ValueError, RecursionError) as error:
+        words = "holds a number with thousands of digits, or hundreds of tables or lists in each other: take it out"
+        raise TermError(f"{path}: {words}") from error
+    for fault in faults:
         raise TermError(f"{path}: {_said(fault)}")
     return _term(path, content)
 
@@ -174,17 +180,31 @@ def _zone(path: Path, name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (KeyError, OSError, ValueError) as error:  # not known; a folder; a name that leads elsewhere
-        raise TermError(f"{path}: timezone: no time zone {name!r}: give one such as Europe/Berlin") from error
+        raise TermError(
+            f"{path}: timezone: no time zone {shown(repr(name))}: give one such as Europe/Berlin"
+        ) from error
 
 
 def _terms(path: Path, name: str, content: dict[str, Any], zone: tzinfo) -> Terms:
     due, extensions = content.get("due"), content.get("extensions", {})
+    where = f"{path}: assignments.{shown(name)}"
     if extensions and due is None:
-        raise TermError(f"{path}: assignments.{name}.extensions: no `due` to extend: give assignments.{name} one")
+        raise TermError(f"{where}.extensions: no `due` to extend: give assignments.{shown(name)} one")
     if due is not None:
+        if not FIRST_YEAR <= due.year <= LAST_YEAR:
+            raise TermError(f"{where}.due: the year must be between {FIRST_YEAR} and {LAST_YEAR}, not {due.year}")
         due = due.replace(tzinfo=due.tzinfo or zone).astimezone(UTC).replace(tzinfo=None)
-    more = {nfc(student): _length(words) for student, words in extensions.items()}
-    return Terms(due, content.get("weight", 1.0), more)
+    return Terms(due, content.get("weight", 1.0), _lengths(where, extensions))
+
+
+def _lengths(where: str, extensions: Mapping[str, str]) -> dict[str, timedelta]:
+    """How much more time each student has; ids that differ only in their Unicode form are one student's."""
+    more: dict[str, timedelta] = {}
+    for student, words in extensions.items():
+        if nfc(student) in more:
+            raise TermError(f"{where}.extensions: {shown(student)} is there twice, in two Unicode forms: keep one line")
+        more[nfc(student)] = _length(words)
+    return more
 
 
 def _length(words: str) -> timedelta:
@@ -208,7 +228,8 @@ def _closed(schema: dict[str, Any]) -> dict[str, Any]:
 _PLAIN = Draft202012Validator.TYPE_CHECKER
 _TYPES = _PLAIN.redefine_many(
     {
-        "number": lambda _, value: _PLAIN.is_type(value, "number") and math.isfinite(value),
+        "number": lambda _, value: _PLAIN.is_type(value, "number") and abs(value) < math.inf,  # of any length
+        "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),  # plainly 1.0 is one too
         "time": lambda _, value: isinstance(value, datetime),
     }
 )
@@ -224,13 +245,15 @@ _NAMES = {
 
 def _said(fault: ValidationError) -> str:
     """What is wrong, after the key where it is."""
-    where = ".".join(map(str, fault.absolute_path))
+    where = shown(".".join(map(str, fault.absolute_path)))
     start = f"{where}: " if where else ""
+    whole = repr(fault.instance)
+    given = shown(whole)
     if fault.validator == "additionalProperties":
         unknown = sorted(set(fault.instance) - set(fault.schema["properties"]))[0]
-        return f"{start}no key {unknown!r}; there are {', '.join(fault.schema['properties'])}"
+        return f"{start}no key {shown(repr(unknown))}; there are {', '.join(fault.schema['properties'])}"
     if fault.validator == "type":
-        return f"{start}must be {_NAMES[fault.validator_value]}, not {fault.instance!r}"
+        return f"{start}must be {_NAMES[fault.validator_value]}, not {given}"
     if fault.validator == "pattern":
-        return f"{start}must be a length such as '2 days' or '12 hours', not {fault.instance!r}"
-    return f"{start}{fault.message}"
+        return f"{start}must be a length such as '2 days' or '12 hours', not {given}"
+    return f"{start}{given}{fault.message.removeprefix(whole)}"

@@ -3,7 +3,7 @@
 The rule, which stands below the table: an assignment counts with what it has in per cent of all its points, penalties
 taken off; one that was not handed in counts 0; of those that have a weight, the lowest percentages are dropped, as many
 as ``course.toml`` says, but never the last; the total is the weighted mean of the others. An assignment of which
-nothing is graded yet does not count for anybody.
+nothing is graded yet does not count for anybody. As long as nothing that is graded has a weight, nobody has a total.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +23,14 @@ from rich.table import Table
 from rich.text import Text
 
 from course_utils.grading.handed import nfc
-from course_utils.grading.outputs import printable
-from course_utils.grading.report import harmless, number
+from course_utils.grading.report import harmless, number, one_line
 
 if TYPE_CHECKING:
     from course_utils.grading.gradebook import Score
     from course_utils.grading.term import Term
 
 ABSENT, UNGRADED, PENDING = "not handed in", "not graded yet", "pending review"
+NO_TOTAL = "nobody has a total: all that is graded has weight 0 in course.toml"
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Standing:
-    """One student's term: an entry for each assignment that counts, and the total in per cent."""
+    """One student's term: an entry for each assignment that counts, and the total in per cent; None without weights."""
 
     student: str
     entries: Mapping[str, Entry]
-    total: float
+    total: float | None
 
 
 def standings(
@@ -94,7 +95,7 @@ def _standing(student: str, entries: Mapping[str, Entry], term: Term) -> Standin
     dropped = set(lowest[: min(term.drop_lowest, len(lowest) - 1)]) if lowest else set()
     kept = [name for name in weights if name not in dropped]
     whole = math.fsum(weights[name] for name in kept)
-    total = math.fsum(weights[name] * entries[name].percent for name in kept) / whole if whole else 0.0
+    total = math.fsum(weights[name] * entries[name].percent for name in kept) / whole if whole else None
     marked = {name: Entry(each.percent, each.remark, name in dropped) for name, each in entries.items()}
     return Standing(student, marked, total)
 
@@ -124,6 +125,8 @@ def show_term(known: Sequence[str], course: Path, db: str, form: str, console: C
     rows = standings(scores, students, handed_in, term)
     if form == "csv":
         print(csv_text(rows), end="")
+        if _without_totals(rows):
+            print(f"course: {NO_TOTAL}", file=sys.stderr)
         return
     waiting = [name for name in sorted({*scores, *term.assignments}) if not scores.get(name)]
     console.print(table(rows, waiting, term))
@@ -140,7 +143,8 @@ def table(rows: Sequence[Standing], waiting: Sequence[str], term: Term) -> Table
         waiting: assignments of which nothing is graded yet.
         term: weights, and how many are dropped.
     """
-    shown = Table(box=box.HORIZONTALS, pad_edge=False, caption=Text(_rule(term)), caption_justify="left")
+    rule = _rule(term) + f" Here {NO_TOTAL}." * _without_totals(rows)
+    shown = Table(box=box.HORIZONTALS, pad_edge=False, caption=Text(rule), caption_justify="left")
     shown.add_column("Student")
     names = list(rows[0].entries) if rows else []
     for name in names:
@@ -152,9 +156,14 @@ def table(rows: Sequence[Standing], waiting: Sequence[str], term: Term) -> Table
     for row in rows:
         percents = [_shown(row.entries[name]) for name in names]
         remarks = [f"{name} {entry.remark}" for name, entry in row.entries.items() if entry.remark]
-        cells = [*percents, *("" for _ in waiting), f"{row.total:.1f}"]
-        shown.add_row(Text(printable(row.student.replace("\n", " "))), *cells, Text(", ".join(remarks)))
+        cells = [*percents, *("" for _ in waiting), "" if row.total is None else f"{row.total:.1f}"]
+        shown.add_row(Text(one_line(row.student)), *cells, Text(", ".join(remarks)))
     return shown
+
+
+def _without_totals(rows: Sequence[Standing]) -> bool:
+    """Whether there are students, and no weight by which to reckon their totals."""
+    return any(row.total is None for row in rows)
 
 
 def _shown(entry: Entry) -> str:
@@ -181,12 +190,13 @@ def csv_text(rows: Sequence[Standing]) -> str:
     writer = csv.writer(written, lineterminator="\n")
     names = list(rows[0].entries) if rows else []
     columns = {"dropped": None, "not_handed_in": ABSENT, "not_graded": UNGRADED, "pending_review": PENDING}
-    writer.writerow(["student", *names, "total", *columns])
+    writer.writerow(["student", *map(harmless, names), "total", *columns])
     for row in rows:
         percents = [number(row.entries[name].percent) for name in names]
         lists = [
             ";".join(name for name, each in row.entries.items() if (each.remark == said if said else each.dropped))
             for said in columns.values()
         ]
-        writer.writerow([harmless(row.student), *percents, number(row.total), *lists])
+        total = "" if row.total is None else number(row.total)
+        writer.writerow([harmless(row.student), *percents, total, *map(harmless, lists)])
     return written.getvalue()
