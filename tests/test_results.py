@@ -132,6 +132,8 @@ def test_numbers_read_from_ids_are_said(root, made, tmp_path: Path, capsys: pyte
 
 
 def test_a_class_of_nobody_has_all_forms(root, tmp_path: Path) -> None:
+    with Book(tmp_path):
+        pass
     for form in [*FORMS, "similar"]:
         assert written(root, tmp_path, tmp_path / "out", form)
 
