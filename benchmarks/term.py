@@ -186,6 +186,11 @@ def mended(plan: Plan) -> str:
     return next(grade_id(c) for c in reads(plan.made[plan.wrong].instructor).cells if "END HIDDEN TESTS" in c.source)
 
 
+def cells_of(mistakes: list[Answer]) -> dict[str, str]:
+    """The cells that a submission with these mistakes has in the place of the reference's."""
+    return {cell: text for answer in mistakes for cell, text in answer.cells.items()}
+
+
 def hand_in(course: Path, plan: Plan, *, first: bool) -> None:
     """Put everybody's folders down: first submissions, or those that count."""
     for student, works in plan.works.items():
@@ -194,7 +199,7 @@ def hand_in(course: Path, plan: Plan, *, first: bool) -> None:
                 continue
             work, due = works[name], DUE + timedelta(weeks=place)
             mistakes, late = (work.before or [], -9 * 86400) if first else (work.mistakes, work.late)
-            cells = {cell: text for answer in mistakes for cell, text in answer.cells.items()}
+            cells = cells_of(mistakes)
             folder = course / "submitted" / student / name
             files = handed_in(made, cells)
             files[f"{name}.ipynb"] = json.dumps(_in_words(made, submission(made, cells), student)).encode()
@@ -365,7 +370,7 @@ def leaks_before(folder: Path, plan: Plan) -> dict[str, object]:
     for name, made in plan.made.items():
         work = max((works[name] for works in plan.works.values() if name in works), key=lambda work: len(work.mistakes))
         notebook = next((folder / "bundle").rglob(f"{name}.ipynb"))
-        cells = {cell: text for answer in work.mistakes for cell, text in answer.cells.items()}
+        cells = cells_of(work.mistakes)
         for path, content in handed_in(made, cells).items():
             release.write_atomically(notebook.parent / path, content)
         notebook.write_text(json.dumps(submission(made, cells)), encoding="utf-8")

@@ -31,7 +31,7 @@ from pygments.formatters import HtmlFormatter
 from course_utils.grading.database import GradebookError
 from course_utils.grading.files import autograded_path
 from course_utils.grading.gradebook import Book, Cell, Score
-from course_utils.grading.notebook_pages import Page, shown_output
+from course_utils.grading.notebook_pages import Page, as_text
 from course_utils.notebooks import grade_id
 from course_utils.release import write_atomically
 
@@ -170,11 +170,10 @@ def _refusal(score: Score) -> Iterator[NotebookNode]:
 
 
 def _rebuilt(cell: NotebookNode, name: str) -> NotebookNode:
-    """A cell without its metadata; a raw one, which a page would hold as it is, as code."""
+    """A cell as it may be shown, without its metadata."""
     if cell.cell_type == "markdown":
         return new_markdown_cell(cell.source, id=name, attachments=cell.get("attachments", {}))
-    outputs = (shown_output(each) for each in cell.get("outputs", []))
-    return new_code_cell(cell.source, id=name, outputs=[each for each in outputs if each])
+    return new_code_cell(cell.source, id=name, outputs=as_text(cell).outputs)
 
 
 def _role(cell: Cell) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Page(HTMLExporter):
     def from_notebook_node(self, nb: NotebookNode, resources: Any = None, **kw: Any) -> tuple[str, dict[str, Any]]:
         """Convert, put in the formulas, and let `finish` have the page."""
         self.left = dict(MOST)
-        shown = NotebookNode({**nb, "cells": [_as_text(cell) for cell in nb.cells]})
+        shown = NotebookNode({**nb, "cells": [as_text(cell) for cell in nb.cells]})
         page, resources = super().from_notebook_node(shown, resources, **kw)
         soup = BeautifulSoup(page, features="html.parser")
         for span in soup.find_all("span", class_=FORMULA):
@@ -100,15 +100,15 @@ class Page(HTMLExporter):
         raise NotImplementedError
 
 
-def _as_text(cell: NotebookNode) -> NotebookNode:
+def as_text(cell: NotebookNode) -> NotebookNode:
     """A cell as it may be shown: a raw one, which a page would hold as it is, as code, and outputs made anew."""
     if cell.cell_type == "markdown":
         return cell
-    outputs = [made for made in map(shown_output, cell.get("outputs", [])) if made]
+    outputs = [made for made in map(_shown_output, cell.get("outputs", [])) if made]
     return new_code_cell(cell.source, id=cell.get("id", ""), metadata=cell.metadata, outputs=outputs)
 
 
-def shown_output(output: NotebookNode) -> NotebookNode | None:
+def _shown_output(output: NotebookNode) -> NotebookNode | None:
     """An output as text or an image in the page, else nothing."""
     if output.output_type == "stream":
         return new_output("stream", name="stderr" if output.name == "stderr" else "stdout", text=str(output.text))

@@ -39,9 +39,8 @@ from course_utils.notebooks import grade_id, is_solution
 
 CODE_TOKENS = 8
 PROSE_WORDS = 4
-MOST_PROSE = (
-    100_000  # characters of a submission: taken apart they are seventy times as large; of code, intake takes no more
-)
+# Characters of a submission: taken apart they are seventy times as large. Of code, intake takes no more.
+MOST_PROSE = 100_000
 PAIRS = 20  # that are shown
 FEWEST_COMMON = 3  # submissions: in a small class, what half of it has is still looked at
 CELLS_NAMED = 3
