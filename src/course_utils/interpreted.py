@@ -14,7 +14,7 @@ import linecache
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
@@ -70,8 +70,12 @@ def counted() -> Iterator[Counts]:
     if not interpreting():
         raise RuntimeError("counted: kernels are not interpreted: set TRITON_INTERPRET=1 before triton is imported")
     watch = _Watch(Counts())
+    options = interpreter_builder.options
+    # Whether a sum or a product of integers overflows is a third of the work, and thrown away unless it is debugged.
+    quick = replace(options, sanitize_overflow=options.debug)
     with ExitStack() as patches:
         for owner, name, wrapped in (
+            (interpreter_builder, "options", quick),
             (GridExecutor, "_init_args_hst", watch.arguments(GridExecutor._init_args_hst)),
             (GridExecutor, "__call__", watch.launch(GridExecutor.__call__)),
             (interpreter_builder, "create_masked_load", watch.load(interpreter_builder.create_masked_load)),
