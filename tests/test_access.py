@@ -41,8 +41,8 @@ MARK_NEW_LOOKS = """seen => {
     };
     for (const element of document.body.querySelectorAll('*')) {
         element.removeAttribute('data-new-look');
-        const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-        if (!texts.length || !element.checkVisibility({ visibilityProperty: true })) continue;
+        const isText = (node) => node.nodeType === Node.TEXT_NODE && node.data.trim().length > 1;  // axe skips letters
+        if (![...element.childNodes].some(isText) || !element.checkVisibility({ visibilityProperty: true })) continue;
         const { color, fill, fontSize, fontWeight } = getComputedStyle(element);
         const link = element.closest('a');
         const around = link && getComputedStyle(link.parentElement).color;
