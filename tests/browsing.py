@@ -42,6 +42,11 @@ def open_page(browser: Browser, theme: str = "light", **options: Any) -> tuple[P
     return page, troubles
 
 
+def turn(page: Page, theme: str) -> None:
+    """Show an open page in another theme."""
+    page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+
+
 def figure_page(folder: Path, *figures: Html) -> str:
     """Write a page with nothing on it but figures, in the theme that the browser was given; return its address."""
     page = folder / "page.html"

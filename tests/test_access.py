@@ -1,4 +1,4 @@
-"""Access by the rules of WCAG, levels A and AA, as axe-core checks them: all in light, the contrast in dark too."""
+"""Access by the rules of WCAG, levels A and AA, as axe-core checks them; those about colours in both themes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsing import HTML, open_page
+from browsing import HTML, open_page, turn
 from playwright.sync_api import Browser, Page
 
 AXE = Axe()
@@ -82,10 +82,6 @@ def pale(page: Page, looks: set[str]) -> list[tuple[str, Any]]:
     return violations(page, ONLY_COLOURS, marked) if page.locator(marked).count() else []
 
 
-def turn(page: Page, theme: str) -> None:
-    page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
-
-
 def load(page: Page, address: str) -> None:
     page.goto(address)  # of a server: from the file system axe may not read the style sheets
     page.evaluate("() => window.MathJax?.startup?.promise.then(() => null)")
@@ -128,9 +124,9 @@ def test_no_figure_breaks_a_rule_after_it_was_played_with(
     place.evaluate(PLAY)
     assert place.evaluate("figure => JSON.stringify(figure.state)") != before
     assert not troubles  # before axe asks for files of its own
-    assert violations(page, ALL, figure) == []
-    turn(page, "dark")
-    assert violations(page, ONLY_COLOURS, figure) == []
+    for theme in THEMES:
+        turn(page, theme)
+        assert violations(page, ALL, figure) == [], theme
     page.context.close()
 
 

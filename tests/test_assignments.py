@@ -57,15 +57,9 @@ def seeded(name: str) -> frozenset[str]:
 
 
 def lost_cells(name: str, cells: dict[str, str]) -> set[str]:
-    """The graded cells that a set of answers loses; what it does not answer has the reference.
-
-    Tests before the first answer are left out: for them it is not there yet.
-    """
-    nb = graded(built(name), cells)
-    first = min((place for place, cell in enumerate(nb.cells) if grade_id(cell) in cells), default=0)
-    nb.cells = [cell for place, cell in enumerate(nb.cells) if place > first or not is_test(cell)]
+    """The graded cells that a set of answers loses; what it does not answer has the reference."""
     with working_folder(built(name), cells):
-        return stopped(nb)
+        return stopped(graded(built(name), cells))
 
 
 def lost_over_seeds(name: str, cells: dict[str, str]) -> dict[int, set[str]]:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from browsing import HTML, PHONE, TOUCH, WIDE, open_page
+from browsing import HTML, PHONE, TOUCH, WIDE, open_page, turn
 
 THEMES = {"light": "rgb(29, 36, 51)", "dark": "rgb(227, 230, 235)"}  # and the ink of each
 # Asked of every page, at once: a round trip to the browser costs more than the questions.
@@ -54,7 +54,7 @@ def test_every_page_from_the_file_system(browser, pages, part):
         facts = visit(page, (HTML / name).as_uri())
         figures += facts["figures"]
         check_facts(name, facts, "light")
-        page.evaluate("() => { document.documentElement.dataset.theme = 'dark'; }")
+        turn(page, "dark")
         page.set_viewport_size(PHONE)
         check_facts(name, page.evaluate(FACTS), "dark")
         page.set_viewport_size(WIDE)

@@ -70,12 +70,11 @@ def counted() -> Iterator[Counts]:
     if not interpreting():
         raise RuntimeError("counted: kernels are not interpreted: set TRITON_INTERPRET=1 before triton is imported")
     watch = _Watch(Counts())
-    options = interpreter_builder.options
     # Whether a sum or a product of integers overflows is a third of the work, and thrown away unless it is debugged.
-    quick = replace(options, sanitize_overflow=options.debug)
+    options = replace(interpreter_builder.options, sanitize_overflow=interpreter_builder.options.debug)
     with ExitStack() as patches:
-        for owner, name, wrapped in (
-            (interpreter_builder, "options", quick),
+        for owner, name, ours in (
+            (interpreter_builder, "options", options),
             (GridExecutor, "_init_args_hst", watch.arguments(GridExecutor._init_args_hst)),
             (GridExecutor, "__call__", watch.launch(GridExecutor.__call__)),
             (interpreter_builder, "create_masked_load", watch.load(interpreter_builder.create_masked_load)),
@@ -84,7 +83,7 @@ def counted() -> Iterator[Counts]:
             (interpreter_builder, "create_atomic_cas", watch.exchange(interpreter_builder.create_atomic_cas)),
             (interpreter_builder, "create_dot", watch.dot(interpreter_builder.create_dot)),
         ):
-            patches.enter_context(mock.patch.object(owner, name, wrapped))
+            patches.enter_context(mock.patch.object(owner, name, ours))
         yield watch.counts
 
 
